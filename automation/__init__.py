@@ -1,0 +1,1 @@
+"""What drives an update: launches, stages, errors, and the command line."""

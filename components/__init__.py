@@ -1,0 +1,1 @@
+"""What is declared: the stack settings and the ModelNode component."""

@@ -1,0 +1,1 @@
+"""Our own Pulumi provider: boot session, readiness, local machine."""

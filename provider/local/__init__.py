@@ -1,0 +1,1 @@
+"""A real machine on this host: image, network, storage, machine."""
