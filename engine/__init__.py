@@ -1,0 +1,1 @@
+"""Where the Pulumi engine comes from, and the Python language host for engines built from source."""
