@@ -22,9 +22,13 @@ class BootSessionInputs(Inputs):
 
     storage: Storage
     weights: str = Field(description="s3://BUCKET/PREFIX below which `liftoff weights push` wrote a manifest")
-    server_names: tuple[str, ...] = Field(min_length=1, description="names and addresses that the certificate is good for")
+    server_names: tuple[str, ...] = Field(
+        min_length=1, description="names and addresses that the certificate is good for"
+    )
     lifetime_seconds: int = Field(ge=600, le=31 * 24 * 3600, description="how long the node may live, in seconds")
-    boot_deadline_seconds: int = Field(ge=10, le=24 * 3600, description="how long the node may take to start, in seconds")
+    boot_deadline_seconds: int = Field(
+        ge=10, le=24 * 3600, description="how long the node may take to start, in seconds"
+    )
     requirements: str = Field(default="", description="requirements.txt of the serving environment")
 
     @field_validator("weights")
@@ -80,20 +84,20 @@ class BootSession(Resource[BootSessionInputs]):
 
     def read(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: BootSessionInputs,  # noqa: ARG002
+        resource_id: str,
+        inputs: BootSessionInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs | None:
         """Return what state holds: keys live nowhere else, and the objects matter only until the node has started."""
         return outputs
 
     def update(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: BootSessionInputs,  # noqa: ARG002
+        resource_id: str,
+        inputs: BootSessionInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs:
         """Take new storage keys for the deletion to come; what the node holds stays as it is."""
         return outputs
@@ -102,8 +106,8 @@ class BootSession(Resource[BootSessionInputs]):
         self,
         resource_id: str,
         inputs: BootSessionInputs,
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        outputs: Outputs,
+        operation: Operation,
     ) -> None:
         """Delete mailbox and session document."""
         Bucket(inputs.storage).delete_below(session_prefix(resource_id))

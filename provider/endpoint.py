@@ -1,4 +1,4 @@
-"""A node's OpenAI-compatible endpoint, as a client sees it: TLS with the node's own certificate pinned, and its API key."""
+"""A node's OpenAI-compatible endpoint, as a client sees it: the node's own certificate pinned, and its API key."""
 
 import ssl
 from typing import Final

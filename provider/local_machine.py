@@ -27,7 +27,10 @@ class LocalMachine(Resource[LocalMachineInputs]):
     """See the module's text."""
 
     token = "liftoff:index:LocalMachine"
-    description = "A Debian machine on this host, booted by systemd-nspawn with real cloud-init; or plain processes where that can't run."
+    description = (
+        "A Debian machine on this host, booted by systemd-nspawn with real cloud-init; "
+        "plain processes where that can't run."
+    )
     inputs = LocalMachineInputs
     outputs: ClassVar = {"machineId": "string", "bootedAt": "number"}
     replace_on = frozenset(
@@ -55,9 +58,9 @@ class LocalMachine(Resource[LocalMachineInputs]):
     def read(
         self,
         resource_id: str,
-        inputs: LocalMachineInputs,  # noqa: ARG002
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        inputs: LocalMachineInputs,
+        outputs: Outputs,
+        operation: Operation,
     ) -> Outputs | None:
         """Return None when the machine is not running any more."""
         found = machine.find(resource_id)
@@ -68,7 +71,7 @@ class LocalMachine(Resource[LocalMachineInputs]):
         resource_id: str,
         inputs: LocalMachineInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs:
         """Change memory and processors of the running machine."""
         machine.resize(resource_id, memory_bytes=inputs.memory_bytes, cpus=inputs.cpus)
@@ -77,8 +80,8 @@ class LocalMachine(Resource[LocalMachineInputs]):
     def delete(
         self,
         resource_id: str,
-        inputs: LocalMachineInputs,  # noqa: ARG002
-        outputs: Outputs,  # noqa: ARG002
+        inputs: LocalMachineInputs,
+        outputs: Outputs,
         operation: Operation,
     ) -> None:
         """Shut it down and remove every trace: processes, mounts, cgroup, files."""

@@ -49,19 +49,19 @@ class LocalNetwork(Resource[LocalNetworkInputs]):
     def read(
         self,
         resource_id: str,
-        inputs: LocalNetworkInputs,  # noqa: ARG002
+        inputs: LocalNetworkInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs | None:
         """Return None when the namespace has gone, as after a restart of the host."""
         return outputs if network.exists(resource_id) else None
 
     def update(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: LocalNetworkInputs,  # noqa: ARG002
+        resource_id: str,
+        inputs: LocalNetworkInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs:
         """Keep it: every change of an input makes a new one."""
         return outputs
@@ -69,9 +69,9 @@ class LocalNetwork(Resource[LocalNetworkInputs]):
     def delete(
         self,
         resource_id: str,
-        inputs: LocalNetworkInputs,  # noqa: ARG002
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        inputs: LocalNetworkInputs,
+        outputs: Outputs,
+        operation: Operation,
     ) -> None:
         """Remove the namespace, and with the last one the bridge."""
         network.delete(resource_id)

@@ -39,20 +39,20 @@ class LocalStorage(Resource[LocalStorageInputs]):
 
     def read(
         self,
-        resource_id: str,  # noqa: ARG002
+        resource_id: str,
         inputs: LocalStorageInputs,
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        outputs: Outputs,
+        operation: Operation,
     ) -> Outputs | None:
         """Start the server again if it has died: without it nothing of the stack can be read or deleted."""
         return _outputs(storage.acquire(inputs.name, inputs.isolation))
 
     def update(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: LocalStorageInputs,  # noqa: ARG002
+        resource_id: str,
+        inputs: LocalStorageInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs:
         """Keep it: every change of an input makes a new one."""
         return outputs
@@ -60,9 +60,9 @@ class LocalStorage(Resource[LocalStorageInputs]):
     def delete(
         self,
         resource_id: str,
-        inputs: LocalStorageInputs,  # noqa: ARG002
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        inputs: LocalStorageInputs,
+        outputs: Outputs,
+        operation: Operation,
     ) -> None:
         """Give the lease back; the last one stops the server."""
         storage.release(resource_id)

@@ -27,7 +27,9 @@ class ReadinessInputs(Inputs):
     storage: Storage
     run_id: str
     machine_id: str
-    booted_at: float = Field(description="when the machine was started, in seconds since 1970; an older mailbox is another's")
+    booted_at: float = Field(
+        description="when the machine was started, in seconds since 1970; an older mailbox is another's"
+    )
     endpoint: str = Field(pattern=r"^https://")
     tls_certificate: str
     api_key: str = Field(repr=False)
@@ -59,12 +61,12 @@ class Readiness(Resource[ReadinessInputs]):
 
     def read(
         self,
-        resource_id: str,  # noqa: ARG002
+        resource_id: str,
         inputs: ReadinessInputs,
         outputs: Outputs,
         operation: Operation,
     ) -> Outputs | None:
-        """Ask for a completion again; an endpoint that stays silent is no longer ready, so the next update waits for it anew."""
+        """Ask for a completion again; with a silent endpoint the next update waits for it anew."""
         endpoint = Endpoint(inputs.endpoint, inputs.tls_certificate, inputs.api_key)
         silent = ""
         for _ in range(3):
@@ -80,20 +82,20 @@ class Readiness(Resource[ReadinessInputs]):
 
     def update(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: ReadinessInputs,  # noqa: ARG002
+        resource_id: str,
+        inputs: ReadinessInputs,
         outputs: Outputs,
-        operation: Operation,  # noqa: ARG002
+        operation: Operation,
     ) -> Outputs:
         """Take new storage keys or another deadline; both matter at the next start only."""
         return outputs
 
     def delete(
         self,
-        resource_id: str,  # noqa: ARG002
-        inputs: ReadinessInputs,  # noqa: ARG002
-        outputs: Outputs,  # noqa: ARG002
-        operation: Operation,  # noqa: ARG002
+        resource_id: str,
+        inputs: ReadinessInputs,
+        outputs: Outputs,
+        operation: Operation,
     ) -> None:
         """Do nothing: what makes it ready is deleted by the resources that made it."""
 
@@ -163,7 +165,11 @@ def _failed(mailbox: Mailbox) -> Refused:
     error = mailbox.error
     if error is None:
         return Refused(
-            "boot", "unknown", "the node failed without a reason", hint="look at its last lines", log=mailbox.log
+            "boot",
+            "unknown",
+            "the node failed without a reason",
+            hint="look at its last lines",
+            log=mailbox.log,
         )
     return Refused("boot", error.code, f"{error.phase}: {error.message}", hint=error.hint, log=mailbox.log)
 
@@ -179,7 +185,7 @@ def _overdue(inputs: ReadinessInputs, last: Mailbox | None, waited: float) -> Re
     return Refused(
         "boot",
         "deadline_exceeded",
-        f"the node was not ready after {waited:.0f} s (bootDeadlineSeconds is {inputs.deadline_seconds}); its last words: "
+        f"the node was not ready after {waited:.0f} s (bootDeadlineSeconds is {inputs.deadline_seconds}); last words: "
         f"{status.render(status.status_of(last))}",
         hint="look at its last lines; raise bootDeadlineSeconds if it was still making progress",
         log=last.log,
@@ -199,7 +205,7 @@ def _await_completion(inputs: ReadinessInputs, operation: Operation) -> float:
                 raise Refused(
                     "boot",
                     "endpoint_unreachable",
-                    f"the node is ready, but {inputs.endpoint} gave no completion to us in {_REACH_SECONDS:.0f} s: {error}",
+                    f"the node is ready, but {inputs.endpoint} gave no completion in {_REACH_SECONDS:.0f} s: {error}",
                     hint="check that this host's address is in allowedCidrs and that nothing between blocks the port",
                 ) from error
             operation.wait(1)

@@ -9,14 +9,18 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 Outputs = dict[str, Any]
-I = TypeVar("I", bound="Inputs")
+InputsT = TypeVar("InputsT", bound="Inputs")
 
 
 class Inputs(BaseModel):
     """Base of a resource's inputs: camelCase on the wire, snake_case here, nothing unknown let in."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -47,7 +51,7 @@ class Refused(Exception):  # noqa: N818 - named after the decision
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operation may use: the resource's status line in the engine, and the sign that the update was cancelled."""
+    """What an operation may use: the resource's status line, and the sign that the update was cancelled."""
 
     urn: str
     say: Callable[[str], None]
@@ -71,7 +75,7 @@ class Operation:
             )
 
 
-class Resource(Generic[I]):
+class Resource(Generic[InputsT]):
     """One kind of resource. Every method is called from a thread of its own and may block.
 
     Attributes:
@@ -91,20 +95,23 @@ class Resource(Generic[I]):
     replace_on: ClassVar[frozenset[str]] = frozenset()
     delete_first: ClassVar[bool] = False
 
-    inputs: type[I]
+    inputs: type[InputsT]
 
-    def create(self, inputs: I, operation: Operation) -> tuple[str, Outputs]:
-        """Make the resource; return its id and outputs. Called again with the same inputs after a crash, it must not make a second."""
+    def create(self, inputs: InputsT, operation: Operation) -> tuple[str, Outputs]:
+        """Make the resource; return its id and outputs.
+
+        Called again with the same inputs after a crash, it must not make a second machine.
+        """
         raise NotImplementedError
 
-    def read(self, resource_id: str, inputs: I, outputs: Outputs, operation: Operation) -> Outputs | None:
+    def read(self, resource_id: str, inputs: InputsT, outputs: Outputs, operation: Operation) -> Outputs | None:
         """Return the outputs as they are now, or None when the resource has gone."""
         raise NotImplementedError
 
-    def update(self, resource_id: str, inputs: I, outputs: Outputs, operation: Operation) -> Outputs:
+    def update(self, resource_id: str, inputs: InputsT, outputs: Outputs, operation: Operation) -> Outputs:
         """Bring an existing resource to new inputs; return its outputs."""
         raise NotImplementedError
 
-    def delete(self, resource_id: str, inputs: I, outputs: Outputs, operation: Operation) -> None:
+    def delete(self, resource_id: str, inputs: InputsT, outputs: Outputs, operation: Operation) -> None:
         """Remove the resource and all that it made; a resource that has gone already is no error."""
         raise NotImplementedError

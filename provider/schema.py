@@ -47,7 +47,10 @@ def _resource(resource: Resource[Any]) -> dict[str, Any]:
 def _property(spec: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return Pulumi's form of one JSON-schema property: references resolved, null left out."""
     if "$ref" in spec:
-        spec = {**definitions[spec["$ref"].rsplit("/", 1)[-1]], **{k: v for k, v in spec.items() if k != "$ref"}}
+        spec = {
+            **definitions[spec["$ref"].rsplit("/", 1)[-1]],
+            **{k: v for k, v in spec.items() if k != "$ref"},
+        }
     if "anyOf" in spec:
         real = [option for option in spec["anyOf"] if option.get("type") != "null"]
         spec = {**spec, **real[0]}

@@ -32,13 +32,11 @@ class Engine:
         self._address = address
         self._stub: engine_pb2_grpc.EngineStub | None = None
 
-    def log(self, urn: str, message: str, *, ephemeral: bool, severity: int = engine_pb2.INFO) -> None:
+    def log(self, urn: str, message: str, *, ephemeral: bool) -> None:
         """Send one line; an engine that is going away is not worth failing an operation for."""
         if self._stub is None:
             self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))
-        request = engine_pb2.LogRequest(
-            severity=engine_pb2.LogSeverity.Name(severity), message=message, urn=urn, ephemeral=ephemeral
-        )
+        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=message, urn=urn, ephemeral=ephemeral)
         try:
             self._stub.Log(request, timeout=10)
         except grpc.RpcError as error:
@@ -54,48 +52,50 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._version = version
         self._cancelled = threading.Event()
 
-    def Handshake(self, request: proto.ProviderHandshakeRequest, context: grpc.ServicerContext) -> Any:  # noqa: ANN401, ARG002, N802
+    def Handshake(self, request: proto.ProviderHandshakeRequest, context: grpc.ServicerContext) -> Any:
         """Agree on features: secrets and unknowns come to us wrapped."""
         return provider_pb2.ProviderHandshakeResponse(
-            accept_secrets=True, accept_resources=False, accept_outputs=False, supports_autonaming_configuration=False
+            accept_secrets=True,
+            accept_resources=False,
+            accept_outputs=False,
+            supports_autonaming_configuration=False,
         )
 
-    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: ANN401, ARG002, N802
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Say which version this is."""
         return plugin_pb2.PluginInfo(version=self._version)
 
-    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.GetSchemaResponse:  # noqa: ANN401, ARG002, N802
+    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.GetSchemaResponse:
         """Return the package schema."""
         return provider_pb2.GetSchemaResponse(schema=schema.render(self._resources.values(), self._version))
 
-    def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> Any:  # noqa: ANN401, ARG002, N802
+    def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> Any:
         """Take the configuration as it is: this provider has none of its own."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:  # noqa: ANN401, ARG002, N802
+    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Find no difference in a configuration that is empty."""
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
-    def Configure(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ConfigureResponse:  # noqa: ANN401, ARG002, N802
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ConfigureResponse:
         """Agree on features with engines that do not shake hands."""
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
-    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: ARG002, N802
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """End what waits: every running operation sees it at its next wait."""
         self._cancelled.set()
         return empty_pb2.Empty()
 
-    def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:  # noqa: N802
+    def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate inputs; what is not known yet is left for the update."""
         resource = self._resource(request.urn, context)
         news = wire.read(request.news)
         failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason)
-            for name, reason in check(resource.inputs, news)
+            provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in check(resource.inputs, news)
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:  # noqa: N802
+    def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Tell which inputs changed and which of them need a new resource."""
         resource = self._resource(request.urn, context)
         changed = differing(wire.read(request.old_inputs), wire.read(request.news)) - set(request.ignoreChanges)
@@ -113,7 +113,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:  # noqa: N802
+    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         """Make a resource; in a preview say which outputs there will be."""
         resource = self._resource(request.urn, context)
         news = wire.read(request.properties)
@@ -123,12 +123,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             resource_id, outputs = resource.create(_parse(resource, news), operation)
             return provider_pb2.CreateResponse(id=resource_id, properties=_state(resource, news, outputs))
 
-    def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:  # noqa: N802
+    def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         """Look at a resource again; an empty id says that it has gone."""
         resource = self._resource(request.urn, context)
         state, inputs = wire.read(request.properties), wire.read(request.inputs)
         if not inputs.values:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{resource.token} can't be imported: it is made by a stack only")
+            context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"{resource.token} can't be imported: it is made by a stack only",
+            )
         with self._operation(request.urn, context) as operation:
             outputs = resource.read(request.id, _parse(resource, inputs), _outputs(resource, state), operation)
             if outputs is None:
@@ -137,7 +140,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 id=request.id, properties=_state(resource, inputs, outputs), inputs=request.inputs
             )
 
-    def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:  # noqa: N802
+    def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         """Bring a resource to new inputs."""
         resource = self._resource(request.urn, context)
         news = wire.read(request.news)
@@ -148,7 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             outputs = resource.update(request.id, _parse(resource, news), olds, operation)
             return provider_pb2.UpdateResponse(properties=_state(resource, news, outputs))
 
-    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Remove a resource and what it made."""
         resource = self._resource(request.urn, context)
         inputs = wire.read(request.old_inputs)
@@ -158,10 +161,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def _resource(self, urn: str, context: grpc.ServicerContext) -> AnyResource:
-        token = urn.split("::")[2].split("$")[-1]
+        token = urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
         if token not in self._resources:
             allowed = ", ".join(sorted(self._resources))
-            context.abort(grpc.StatusCode.NOT_FOUND, f"resource type {token!r} is unknown; this provider has: {allowed}")
+            context.abort(
+                grpc.StatusCode.NOT_FOUND, f"resource type {token!r} is unknown; this provider has: {allowed}"
+            )
         return self._resources[token]
 
     def _operation(self, urn: str, context: grpc.ServicerContext) -> "_Running":
@@ -171,9 +176,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 class _Running:
     """The scope of one operation: what it raises becomes the text that the user reads."""
 
-    def __init__(
-        self, engine: Engine, urn: str, context: grpc.ServicerContext, cancelled: threading.Event
-    ) -> None:
+    def __init__(self, engine: Engine, urn: str, context: grpc.ServicerContext, cancelled: threading.Event) -> None:
         self._context = context
         self._operation = Operation(
             urn=urn,
@@ -229,7 +232,7 @@ def differing(old: wire.Properties, new: wire.Properties) -> set[str]:
     return {name for name in names if old.values.get(name) != new.values.get(name)} | new.unknown
 
 
-def _parse(resource: AnyResource, given: wire.Properties) -> Any:  # noqa: ANN401 - the resource's own model
+def _parse(resource: AnyResource, given: wire.Properties) -> Any:
     return resource.inputs.model_validate(given.values)
 
 
@@ -237,11 +240,11 @@ def _outputs(resource: AnyResource, state: wire.Properties) -> Outputs:
     return {name: value for name, value in state.values.items() if name in resource.outputs}
 
 
-def _state(resource: AnyResource, inputs: wire.Properties, outputs: Outputs) -> Any:  # noqa: ANN401 - a Struct
+def _state(resource: AnyResource, inputs: wire.Properties, outputs: Outputs) -> Any:
     return wire.write({**inputs.values, **outputs}, inputs.secret | resource.secret_outputs, inputs.unknown)
 
 
-def _preview(resource: AnyResource, inputs: wire.Properties) -> Any:  # noqa: ANN401 - a Struct
+def _preview(resource: AnyResource, inputs: wire.Properties) -> Any:
     unknown = inputs.unknown | (resource.outputs.keys() - inputs.values.keys())
     return wire.write(inputs.values, inputs.secret | resource.secret_outputs, unknown)
 
@@ -250,9 +253,14 @@ def serve(engine_address: str, resources: Callable[[], Iterable[AnyResource]], v
     """Serve until the engine ends this process; the first line on standard output is the port."""
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=64),
-        options=[("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)],
+        options=[
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+        ],
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(Engine(engine_address), resources(), version), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+        Servicer(Engine(engine_address), resources(), version), server
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PRESIGNED_SECONDS_MAX: Final = 7 * 24 * 3600
 """Longest life of a presigned URL (AWS Signature Version 4: https://developers.cloudflare.com/r2/api/s3/presigned-urls/)."""
 
-_DENIED: Final = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"})
+_DENIED: Final = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401", "403"}
+)
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
 
 
@@ -120,7 +122,7 @@ class Bucket:
                 "credentials",
                 "storage_denied",
                 f"could not {verb} {where}: the storage answered {code}",
-                hint="check storageAccessKeyId and storageSecretAccessKey, and that the key may read and write this bucket",
+                hint="check storageAccessKeyId and storageSecretAccessKey; the key has to read and write this bucket",
             )
         if code in _ABSENT:
             return Refused(

@@ -1,6 +1,7 @@
 """Properties on the engine's wire: plain values on our side, with secrets and unknowns kept apart from them.
 
-The encoding is Pulumi's own (a struct with a signature key): https://github.com/pulumi/pulumi, `resource/plugin/rpc.go`.
+The encoding is Pulumi's own, a struct with a signature key:
+https://github.com/pulumi/pulumi, `resource/plugin/rpc.go`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,0 +1,20 @@
+"""The Liftoff program: the stack's settings become one ModelNode, and what it is like becomes the stack's outputs."""
+
+import pulumi
+
+from components import settings
+from components.model_node import ModelNode
+
+asked = settings.load(pulumi.Config("liftoff"), pulumi.get_stack())
+node = ModelNode(asked.name, asked)
+
+pulumi.export("endpoint", node.endpoint)
+pulumi.export("model", asked.model)
+pulumi.export("provider", asked.provider)
+pulumi.export("region", node.region)
+pulumi.export("instanceType", node.instance_type)
+pulumi.export("pricePerHour", node.price_per_hour)
+pulumi.export("expiresAt", node.expires_at)
+pulumi.export("apiKey", node.api_key)
+pulumi.export("certificate", node.certificate)
+pulumi.export("timeline", node.timeline)

@@ -1,0 +1,87 @@
+"""The provider `local`: a machine on this host, with this host's S3 server for the weights."""
+
+import platform
+from pathlib import Path
+from typing import Final
+
+import pulumi
+
+from components.cloud import Machine, Serving, Site
+from components.liftoff_resources import LocalMachine, LocalNetwork, LocalStorage
+from components.settings import LocalSettings
+
+_REQUIREMENTS: Final = Path(__file__).parent.parent / "images" / "requirements-cpu.txt"
+
+
+class LocalCloud:
+    """A namespace, a lease on the S3 server, and a machine."""
+
+    price_per_hour = 0.0
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self.region = platform.node()
+        self.instance_type = f"local.{settings.cpus}x{settings.memory_mib // 1024}"
+        self.serving = Serving(
+            requirements=_REQUIREMENTS.read_text(),
+            packages=("nginx-light", "python3-venv", "libgomp1", "libnuma1", "libtcmalloc-minimal4"),
+            # The CPU build has no CUDA graphs to capture, and bfloat16 needs instructions that not every host has.
+            arguments=("--dtype", "float32", "--enforce-eager"),
+            environment={"VLLM_CPU_KVCACHE_SPACE": "1"},
+        )
+
+    def site(self, opts: pulumi.ResourceOptions) -> Site:
+        """Declare the namespace and take a lease on the S3 server."""
+        settings = self._settings
+        self._network = LocalNetwork(
+            f"{settings.name}-network", {"name": settings.name, "isolation": settings.isolation}, opts
+        )
+        storage = LocalStorage(
+            f"{settings.name}-storage",
+            {"name": settings.name, "isolation": self._network.resolved_isolation},
+            opts,
+        )
+        keys = ("endpoint", "region", "bucket", "access_key_id", "secret_access_key", "ca_certificate")
+        return Site(
+            address=self._network.address,
+            port=self._network.port,
+            storage=pulumi.Output.secret(
+                pulumi.Output.all(*(getattr(storage, key) for key in keys)).apply(
+                    lambda values: dict(
+                        zip(
+                            (
+                                "endpoint",
+                                "region",
+                                "bucket",
+                                "accessKeyId",
+                                "secretAccessKey",
+                                "caCertificate",
+                            ),
+                            values,
+                            strict=True,
+                        )
+                    )
+                )
+            ),
+        )
+
+    def machine(self, user_data: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Machine:
+        """Boot the machine."""
+        settings, network = self._settings, self._network
+        machine = LocalMachine(
+            f"{settings.name}-machine",
+            {
+                "name": settings.name,
+                "user_data": user_data,
+                "isolation": network.resolved_isolation,
+                "namespace": network.namespace,
+                "address": network.address,
+                "gateway": network.gateway,
+                "image": settings.image,
+                "requirements": self.serving.requirements,
+                "memory_bytes": settings.memory_mib * 1024 * 1024,
+                "cpus": settings.cpus,
+            },
+            opts,
+        )
+        return Machine(machine.machine_id, machine.booted_at)
