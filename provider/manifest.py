@@ -1,10 +1,10 @@
 """The manifest of weights: what `liftoff weights push` writes and a boot session reads."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 NAME = "manifest.json"
 
@@ -38,6 +38,14 @@ class Manifest(_Frozen):
     version: Literal[1] = 1
     part_bytes: int = Field(gt=0)
     files: tuple[WeightsFile, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _parts_cover_files(self) -> Self:
+        for file in self.files:
+            expected = -(-file.size // self.part_bytes)
+            if len(file.parts) != expected:
+                raise ValueError(f"{file.path}: given {len(file.parts)} parts; {file.size} bytes make {expected}")
+        return self
 
     @property
     def total_bytes(self) -> int:

@@ -1,0 +1,80 @@
+"""Config that can't be used is refused at once: each field with what was given and what is allowed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import settings
+
+ROOT = Path(__file__).parents[3]
+
+
+class FakeConfig:
+    def __init__(self, **values: Any) -> None:
+        defaults = {
+            key.removeprefix("liftoff:"): spec["default"]
+            for key, spec in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"].items()
+            if "default" in spec
+        }
+        self.values = {**defaults, "model": "tiny-llama", "weights": "s3://liftoff/models/tiny-llama", **values}
+
+    def get(self, key: str) -> str | None:
+        value = self.values.get(key)
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
+    def get_object(self, key: str) -> Any | None:
+        return self.values.get(key)
+
+
+def test_the_defaults_of_the_project_are_good() -> None:
+    loaded = settings.load(FakeConfig(), "dev")
+    assert (loaded.name, loaded.provider, loaded.memory_mib, loaded.vllm_arguments) == ("dev", "local", 8192, ())
+
+
+def test_the_dev_stack_is_good() -> None:
+    given = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    loaded = settings.load(FakeConfig(**{key.removeprefix("liftoff:"): value for key, value in given.items()}), "dev")
+    assert loaded.model == "tiny-llama"
+
+
+def test_every_field_has_a_key_in_the_project_and_every_key_a_field() -> None:
+    keys = {key.removeprefix("liftoff:") for key in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]}
+    fields = {field.alias for field in settings.LocalSettings.model_fields.values()} - {"name"}
+    assert keys == fields
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("provider", "ibm", "one of local"),
+        ("weights", "https://x/y", "must be s3://BUCKET/PREFIX"),
+        ("isolation", "docker", "'auto', 'nspawn' or 'process'"),
+        ("lifetimeSeconds", 5, "greater than or equal to 600"),
+        ("bootDeadlineSeconds", "soon", "valid integer"),
+        ("memoryMiB", 10, "greater than or equal to 1024"),
+        ("model", "a b", "String should match pattern"),
+    ],
+)
+def test_a_refusal_names_field_given_and_allowed(field: str, value: object, allowed: str) -> None:
+    with pytest.raises(settings.SettingsRefused) as caught:
+        settings.load(FakeConfig(**{field: value}), "dev")
+    (line,) = str(caught.value).splitlines()
+    assert f"liftoff:{field}: given" in line
+    assert str(value) in line
+    assert allowed in line
+
+
+def test_all_refused_fields_are_told_at_once() -> None:
+    with pytest.raises(settings.SettingsRefused) as caught:
+        settings.load(FakeConfig(memoryMiB=1, cpus=0), "dev")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@given(st.text(min_size=1))
+def test_every_stack_name_makes_a_machine_name(stack: str) -> None:
+    assert settings.load(FakeConfig(), stack).name
