@@ -39,13 +39,14 @@ class RuntimeOptions:
         if toolchain is not None and toolchain not in _TOOLCHAINS:
             message = (
                 f"runtime.options.toolchain in Pulumi.yaml is {toolchain!r}; the language host of an engine "
-                f"built from source knows {' and '.join(_TOOLCHAINS)}. Install the official Pulumi for others."
+                f"built from source knows {' and '.join(_TOOLCHAINS)}. Install the official Pulumi for more."
             )
             raise HostError(message)
         if typechecker is not None:
             message = (
                 f"runtime.options.typechecker in Pulumi.yaml is {typechecker!r}; the language host of an "
-                "engine built from source runs no type checker. Remove the option or install the official Pulumi."
+                "engine built from source runs no type checker. Remove the option or install the official "
+                "Pulumi."
             )
             raise HostError(message)
         virtualenv = options.get("virtualenv")
@@ -96,7 +97,7 @@ def find_environment(
         if not python.is_file():
             message = (
                 f"runtime.options.virtualenv in Pulumi.yaml is {options.virtualenv!r}, but {python} does not "
-                "exist. Make the virtual environment (`make setup` in Liftoff, else `pulumi install`) and try again."
+                "exist. Make it (`make setup` in Liftoff, else `pulumi install`) and try again."
             )
             raise HostError(message)
         return PythonEnvironment(python, declared)

@@ -1,0 +1,78 @@
+# `make` lists the targets. Each does only what has not been done yet.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+STACK ?= dev
+UV_VERSION := 0.13.9
+CACHE := $(shell . engine/places.sh && cache_folder)
+ENGINE_BIN := $(shell engine/install.sh --print-path)
+LIFTOFF := .venv/bin/liftoff
+
+export PATH := $(ENGINE_BIN):$(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: launch
+launch: setup engine images ## Launch the stack STACK (dev: a machine of this host) and wait for its endpoint
+	$(LIFTOFF) launch --stack $(STACK)
+
+.PHONY: destroy
+destroy: setup engine ## Destroy the stack STACK and what it made
+	$(LIFTOFF) destroy --stack $(STACK)
+
+.PHONY: setup
+setup: .venv/.synced ## Make the virtual environment .venv
+
+# uv itself: the one on PATH, else the pinned one in the cache.
+.venv/.synced: pyproject.toml uv.lock
+	@if uv=$$(command -v uv); then :; else \
+	    uv=$(CACHE)/uv/$(UV_VERSION)/bin/uv; \
+	    if [ ! -x "$$uv" ]; then \
+	        echo "setup: no uv on PATH; installing uv $(UV_VERSION) into the cache"; \
+	        python3 -m venv --clear "$(CACHE)/uv/$(UV_VERSION)" || { \
+	            echo "setup: python3 can make no virtual environment; install python3-venv, or uv (https://docs.astral.sh/uv/)" >&2; exit 1; }; \
+	        "$(CACHE)/uv/$(UV_VERSION)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"; \
+	    fi; \
+	fi; \
+	"$$uv" sync --frozen
+	@touch $@
+
+.PHONY: engine
+engine: ## Install the pinned Pulumi engine into the cache
+	@engine/install.sh
+
+.PHONY: packages
+packages: ## Install the Debian packages that local machines need
+	@engine/debian.sh
+
+.PHONY: images
+images: setup packages ## Build what local machines boot from, and the local S3 server
+	$(LIFTOFF) local images
+
+.PHONY: check
+check: setup ## Lint, format check and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+.PHONY: test-unit
+test-unit: setup ## Run the tests that need neither engine nor machine
+	.venv/bin/pytest tests/unit
+
+.PHONY: test
+test: setup engine images check ## Run all checks and all tests
+	.venv/bin/pytest
+
+.PHONY: bench
+bench: setup engine images ## Measure launches and downloads
+	uv run --frozen --group bench python -m benchmarks
+
+.PHONY: clean
+clean: ## Remove what this folder holds of builds; the cache stays
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
