@@ -1,0 +1,176 @@
+"""The words of a launch: the seven stages, the status line in both directions, and what a node's mailbox amounts to."""
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+class Stage(Enum):
+    """What a launch is doing: the words that the user sees, and the percentage at which it begins."""
+
+    VALIDATE = ("Validating configuration", 10.0)
+    REQUEST = ("Requesting spot instance", 25.0)
+    PROVISION = ("Provisioning instance", 45.0)
+    INSTALL = ("Installing dependencies", 65.0)
+    LOAD = ("Loading model from R2", 80.0)
+    SERVE = ("Starting vLLM", 90.0)
+    REGISTER = ("Registering node", 100.0)
+
+    def __init__(self, title: str, start: float) -> None:
+        self.title = title
+        self.start = start
+
+    @property
+    def end(self) -> float:
+        """The percentage at which the next stage begins."""
+        stages = list(Stage)
+        return stages[min(stages.index(self) + 1, len(stages) - 1)].start
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a launch is: a percentage from 0 to 100, its stage, and what is being done in it (may be empty)."""
+
+    percent: float
+    stage: Stage
+    message: str = ""
+
+
+_LINE: Final = re.compile(
+    r"(?P<percent>\d{1,3}\.\d)% (?P<title>" + "|".join(re.escape(stage.title) for stage in Stage) + r")"
+    r"(?:: (?P<message>.+))?"
+)
+_STAGES: Final = {stage.title: stage for stage in Stage}
+
+
+def render(status: Status) -> str:
+    """Return the status as one line: `82.4% Loading model from R2: 1.2 of 16.1 GB`."""
+    message = _one_line(status.message)
+    return f"{status.percent:.1f}% {status.stage.title}" + (f": {message}" if message else "")
+
+
+def parse(line: str) -> Status | None:
+    """Return the status that `render` wrote, its percentage to one decimal, or None for any other text."""
+    match = _LINE.fullmatch(line.strip())
+    if match is None or float(match["percent"]) > Stage.REGISTER.start:
+        return None
+    return Status(float(match["percent"]), _STAGES[match["title"]], match["message"] or "")
+
+
+def _one_line(text: str) -> str:
+    """Return text without line breaks, and without the control characters that would steer a terminal."""
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """Return text with a plain space for each control character and each kind of space."""
+    return "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+
+
+PhaseName = Literal["install", "weights", "serve"]
+
+_PHASE_STAGES: Final[dict[PhaseName, Stage]] = {
+    "install": Stage.INSTALL,
+    "weights": Stage.LOAD,
+    "serve": Stage.SERVE,
+}
+
+_Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Text = Annotated[str, Field(max_length=2000), AfterValidator(_one_line)]
+_Line = Annotated[str, Field(max_length=400), AfterValidator(lambda line: printable(line).rstrip())]
+_Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class _FromNode(BaseModel):
+    # A node is not trusted: exact types and bounded sizes. A field that is not known yet does no harm.
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Phase(_FromNode):
+    """One phase of the boot. Times are in seconds since 1970; `done` and `total` count `unit`s, total 0 is unknown."""
+
+    name: PhaseName
+    state: Literal["pending", "running", "done", "failed"]
+    started_at: _Time | None = None
+    ended_at: _Time | None = None
+    done: _Count = 0
+    total: _Count = 0
+    unit: Literal["packages", "bytes", "shards", "steps"] = "steps"
+    message: _Text = ""
+
+
+class BootError(_FromNode):
+    """Why the boot failed, in the node's own words."""
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    phase: str = Field(max_length=40, pattern=r"^[a-z_]*$")
+    message: _Text
+    hint: _Text = ""
+
+
+class Mailbox(_FromNode):
+    """The one object that a booting node overwrites. Times are in seconds since 1970 by the node's clock."""
+
+    version: Literal[1]
+    run_id: str = Field(min_length=1, max_length=100)
+    sequence: _Count
+    written_at: _Time
+    started_at: _Time
+    state: Literal["booting", "ready", "failed", "stopped"]
+    phases: tuple[Phase, ...] = Field(min_length=3, max_length=3)
+    error: BootError | None = None
+    log: tuple[_Line, ...] = Field(default=(), max_length=60)
+
+    @model_validator(mode="after")
+    def _each_phase_once(self) -> Self:
+        names = {phase.name for phase in self.phases}
+        if names != _PHASE_STAGES.keys():
+            raise ValueError(f"phases must be install, weights and serve, each once; given: {', '.join(sorted(names))}")
+        return self
+
+    def phase(self, name: PhaseName) -> Phase:
+        """Return the phase of that name."""
+        return next(phase for phase in self.phases if phase.name == name)
+
+
+def status_of(mailbox: Mailbox) -> Status:
+    """Return how far the node is: the first of install, weights, serve that is not done, and the share of it done.
+
+    A node that is ready stands just below the end: it is registered only once its endpoint has answered.
+    """
+    for name, stage in _PHASE_STAGES.items():
+        phase = mailbox.phase(name)
+        if phase.state != "done":
+            share = min(phase.done / phase.total, 1.0) if phase.total else 0.0
+            return Status(_within(stage, share), stage, _describe(phase))
+    return Status(_within(Stage.SERVE, 1.0), Stage.SERVE, "answered on the node, asking through the endpoint")
+
+
+def _within(stage: Stage, share: float) -> float:
+    """Return the percentage for a share of a stage, to one decimal, always below the next stage's beginning."""
+    percent = math.floor((stage.start + (stage.end - stage.start) * share) * 10) / 10
+    return min(percent, round(stage.end - 0.1, 1))
+
+
+def _describe(phase: Phase) -> str:
+    if not phase.total:
+        return phase.message
+    done = min(phase.done, phase.total)
+    count = progress(done, phase.total) if phase.unit == "bytes" else f"{done} of {phase.total} {phase.unit}"
+    return f"{count}, {phase.message}" if phase.message else count
+
+
+_BYTE_UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def progress(done: int, total: int) -> str:
+    """Return two amounts of bytes in the unit that suits the larger: `1.2 of 16.1 GB`."""
+    for size, unit in _BYTE_UNITS:
+        if total >= size:
+            return f"{done / size:.1f} of {total / size:.1f} {unit}"
+    return f"{done} of {total} B"
