@@ -10,7 +10,7 @@ from provider import status
 from provider.boot_session import mailbox_key
 from provider.endpoint import Endpoint, EndpointSilent
 from provider.resource import Inputs, Operation, Outputs, Refused, Resource
-from provider.status import Mailbox
+from provider.status import Mailbox, Stage, Status
 from provider.storage import Bucket, Storage
 
 _POLL_SECONDS: Final = 0.5
@@ -19,6 +19,8 @@ _REACH_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 30.0
 """How much longer than the node's own deadline we wait for its last words."""
 _CLOCK_SKEW_SECONDS: Final = 120.0
+_MAILBOX_BYTES: Final = 256 << 10
+_WAITING: Final = Status(Stage.PROVISION.start, Stage.PROVISION, "waiting for the node's first word")
 
 
 class ReadinessInputs(Inputs):
@@ -106,7 +108,7 @@ def _await_ready(inputs: ReadinessInputs, operation: Operation) -> Mailbox:
     began = time.monotonic()
     shown = ""
     last: Mailbox | None = None
-    operation.say("45.0% Provisioning instance: waiting for the node's first word")
+    operation.say(status.render(_WAITING))
     while True:
         mailbox = _newest(bucket, key, inputs, last)
         if mailbox is not None and mailbox is not last:
@@ -136,7 +138,8 @@ def _await_ready(inputs: ReadinessInputs, operation: Operation) -> Mailbox:
 def _newest(bucket: Bucket, key: str, inputs: ReadinessInputs, last: Mailbox | None) -> Mailbox | None:
     """Return the mailbox if it has a newer letter of this machine; what was there before it started is another's."""
     try:
-        body = bucket.get(key)
+        # A node may write what it likes into its mailbox, so no more than a letter's length is read.
+        body = bucket.get(key, _MAILBOX_BYTES)
     except Refused as error:
         # One answer that fails is not the node's fault; only the deadline ends the wait, unless the keys are wrong.
         if error.kind in ("credentials", "configuration"):

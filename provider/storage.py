@@ -67,10 +67,10 @@ class Bucket:
             ),
         )
 
-    def get(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None when there is none."""
+    def get(self, key: str, limit_bytes: int = 64 << 20) -> bytes | None:
+        """Return the first `limit_bytes` of an object, or None when there is none."""
         try:
-            return self._client.get_object(Bucket=self._storage.bucket, Key=key)["Body"].read()
+            return self._client.get_object(Bucket=self._storage.bucket, Key=key)["Body"].read(limit_bytes)
         except ClientError as error:
             if _code(error) == "NoSuchKey":
                 return None
