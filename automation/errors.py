@@ -1,0 +1,254 @@
+"""Why a launch failed, sorted by what to do next.
+
+Kind            exit  what Liftoff or the user does next
+├── capacity      10  no such machine to be had there now: another zone or region, or later
+├── quota         11  the account may not have it: ask the cloud for more, or take another type
+├── credentials   12  the cloud or the storage refused the keys: repair them
+├── configuration 13  what was asked for can't be: change it
+├── throttled     14  too many requests: wait and try the same again
+├── boot          15  the machine came, the endpoint did not: read the node's last lines
+├── cancelled    130  the user said so
+└── unknown        1  none of these: the raw text is shown
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from provider.status import Stage
+
+
+class Kind(Enum):
+    """The kind of a failure; `exit_code` is what the command line ends with."""
+
+    CAPACITY = ("capacity", 10)
+    QUOTA = ("quota", 11)
+    CREDENTIALS = ("credentials", 12)
+    CONFIGURATION = ("configuration", 13)
+    THROTTLED = ("throttled", 14)
+    BOOT = ("boot", 15)
+    CANCELLED = ("cancelled", 130)
+    UNKNOWN = ("unknown", 1)
+
+    def __init__(self, title: str, exit_code: int) -> None:
+        self.title = title
+        self.exit_code = exit_code
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the very same request may succeed later without anybody changing anything."""
+        return self in {Kind.CAPACITY, Kind.THROTTLED}
+
+
+@dataclass(frozen=True)
+class LaunchFailure:
+    """One failed operation, for its reader.
+
+    Attributes:
+        kind: what sort of failure.
+        code: the exact reason: ours in snake_case, or the cloud's own word.
+        stage: how far the launch was.
+        resource: name of the resource that failed; empty when it was none.
+        message: what failed.
+        hint: what to do next.
+        retryable: whether the same request may succeed later as it is.
+        raw: the text that all this was read from.
+        log: the node's last lines.
+    """
+
+    kind: Kind
+    code: str
+    stage: Stage
+    resource: str
+    message: str
+    hint: str
+    retryable: bool
+    raw: str
+    log: tuple[str, ...] = ()
+
+
+class Stopped(Exception):  # noqa: N818 - named after what happened
+    """A command can't go on. The text is for the user; `hint` says what to do next."""
+
+    def __init__(self, kind: Kind, code: str, message: str, hint: str) -> None:
+        self.kind = kind
+        self.code = code
+        self.hint = hint
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A cloud's text and what it means; the first group of the pattern, where there is one, is the code."""
+
+    pattern: re.Pattern[str]
+    kind: Kind
+    hint: str
+
+
+_ANOTHER_PLACE: Final = "try again later, or choose another zone, region or instance type"
+_ASK_QUOTA: Final = "ask the cloud for a higher quota, or choose an instance type or region where you have some"
+_CHECK_KEYS: Final = "check the cloud's credentials and that they may create machines and networks"
+_CHANGE: Final = "change the setting that the text names: pulumi config set liftoff:KEY VALUE"
+_WAIT: Final = "wait a minute and run the same command again"
+_LOOK: Final = "read the text; `liftoff launch` may be run again, it takes up where it stands"
+
+
+def _rule(pattern: str, kind: Kind, hint: str) -> _Rule:
+    return _Rule(re.compile(pattern, re.IGNORECASE), kind, hint)
+
+
+# The first that fits counts. Codes: the vendors' error references,
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
+# https://learn.microsoft.com/azure/virtual-machines/allocation-failure,
+# https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-vm-creation.
+_RULES: Final = (
+    # AWS answers a missing service-linked role in words that look like a missing right to launch.
+    _rule(
+        r"\b(AuthFailure\.ServiceLinkedRoleCreationNotPermitted)\b",
+        Kind.CREDENTIALS,
+        "create the role once with an account that may: aws iam create-service-linked-role "
+        "--aws-service-name spot.amazonaws.com",
+    ),
+    # Azure uses one code for two things; only the text tells a restricted region from a full one.
+    _rule(
+        r"\b(SkuNotAvailable|NotAvailableForSubscription)\b.*(?:restrict|not available for (?:your )?subscription)",
+        Kind.CONFIGURATION,
+        "this subscription may not have that size in that region: choose another region or size",
+    ),
+    _rule(
+        r"\b(InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientCapacity|UnfulfillableCapacity|"
+        r"SkuNotAvailable|AllocationFailed|ZonalAllocationFailed|OverconstrainedAllocationRequest|"
+        r"OverconstrainedZonalAllocationRequest|ZONE_RESOURCE_POOL_EXHAUSTED(?:_WITH_DETAILS)?|STOCKOUT|"
+        r"RESOURCE_POOL_EXHAUSTED)\b",
+        Kind.CAPACITY,
+        _ANOTHER_PLACE,
+    ),
+    _rule(
+        r"does not have enough resources available to fulfill|is currently unavailable in the \S+ zone|"
+        r"no Spot capacity available",
+        Kind.CAPACITY,
+        _ANOTHER_PLACE,
+    ),
+    _rule(
+        r"\b(SpotMaxPriceTooLow|SpotPriceGreaterThanProvidedMaxPrice)\b",
+        Kind.CAPACITY,
+        "the market asks for more than the price cap: raise the cap or choose another zone",
+    ),
+    _rule(
+        r"\b(MaxSpotInstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded|QuotaExceeded|"
+        r"AddressLimitExceeded|VpcLimitExceeded|SecurityGroupLimitExceeded)\b",
+        Kind.QUOTA,
+        _ASK_QUOTA,
+    ),
+    _rule(r"Quota '([A-Z0-9_]+)' exceeded", Kind.QUOTA, _ASK_QUOTA),
+    _rule(r"\b(OperationNotAllowed)\b.*(?:LowPriorityCores|Family Cores|Regional Cores|quota)", Kind.QUOTA, _ASK_QUOTA),
+    _rule(
+        r"\b(RequestLimitExceeded|Throttling(?:Exception)?|TooManyRequests|RATE_LIMIT_EXCEEDED|rateLimitExceeded)\b",
+        Kind.THROTTLED,
+        _WAIT,
+    ),
+    _rule(r"\bper minute\b|(?:HTTP|status|error)[^\n]{0,20}\b429\b", Kind.THROTTLED, _WAIT),
+    _rule(
+        r"\b(UnauthorizedOperation|AuthFailure|InvalidClientTokenId|ExpiredToken(?:Exception)?|SignatureDoesNotMatch|"
+        r"AuthorizationFailed|ReadOnlyDisabledSubscription|ClientAuthenticationError|IAM_PERMISSION_DENIED|"
+        r"PERMISSION_DENIED|AccessDenied(?:Exception)?|InvalidAuthenticationToken|NoCredentialProviders)\b",
+        Kind.CREDENTIALS,
+        _CHECK_KEYS,
+    ),
+    _rule(r"no valid credential sources|could not find default credentials|az login", Kind.CREDENTIALS, _CHECK_KEYS),
+    _rule(
+        r"(incorrect passphrase)|passphrase must be set",
+        Kind.CREDENTIALS,
+        "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to what this stack was made with",
+    ),
+    _rule(
+        r"\b(SettingsRefused|AzureSpotIsNotSupportedForThisVMSize|AzureSpotFeatureNotEnabledForSubscription)\b|"
+        r"\b(InvalidParameterValue|InvalidParameterCombination|InvalidParameter)\b|"
+        r"do not support live migration|Missing required configuration variable",
+        Kind.CONFIGURATION,
+        _CHANGE,
+    ),
+    _rule(r"\b(Unsupported)\b:", Kind.CONFIGURATION, "that zone does not sell this type: choose another of either"),
+    _rule(
+        r"(stack is currently locked)|\[409\] Conflict: Another update",
+        Kind.CONFIGURATION,
+        "wait for the other update of this stack to end",
+    ),
+)
+
+_OURS: Final = re.compile(r"\[(?P<kind>[a-z]+)/(?P<code>[A-Za-z0-9_]+)\] (?P<message>.*)")
+_HINT: Final = re.compile(r"^\s*hint: (?P<hint>.*)$")
+_LOG_TITLE: Final = "Last lines of the node:"
+_KINDS: Final = {kind.title: kind for kind in Kind}
+_BY_CODE: Final = {"cancelled": Kind.CANCELLED}
+
+
+def classify(raw: str, stage: Stage, resource: str = "") -> LaunchFailure:
+    """Return what an error's text means: our plugin's own form first, then the clouds' words, then unknown."""
+    return _ours(raw, stage, resource) or _by_rule(raw, stage, resource) or _unknown(raw, stage, resource)
+
+
+def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
+    lines = raw.splitlines()
+    for index, line in enumerate(lines):
+        match = _OURS.search(line)
+        if match is None or match["kind"] not in _KINDS:
+            continue
+        message, hint, log = [match["message"]], "", []
+        rest = iter(lines[index + 1 :])
+        for further in rest:
+            found = _HINT.match(further)
+            if found is not None:
+                hint = found["hint"]
+            elif further.strip() == _LOG_TITLE:
+                log = [line.removeprefix("  ") for line in rest]
+            elif not hint and further.strip():
+                message.append(further.strip())
+        kind = _BY_CODE.get(match["code"], _KINDS[match["kind"]])
+        return LaunchFailure(
+            kind,
+            match["code"],
+            stage,
+            resource,
+            "\n".join(message).strip(),
+            hint or _LOOK,
+            kind.retryable,
+            raw,
+            tuple(_without_blank_end(log)),
+        )
+    return None
+
+
+def _by_rule(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
+    text = " ".join(raw.split())
+    for rule in _RULES:
+        match = rule.pattern.search(text)
+        if match is not None:
+            code = next((group for group in match.groups() if group), match.group(0)).replace(" ", "_")
+            return LaunchFailure(rule.kind, code, stage, resource, _gist(raw), rule.hint, rule.kind.retryable, raw)
+    return None
+
+
+def _unknown(raw: str, stage: Stage, resource: str) -> LaunchFailure:
+    return LaunchFailure(Kind.UNKNOWN, "unknown", stage, resource, _gist(raw), _LOOK, retryable=False, raw=raw)
+
+
+_FRAME: Final = re.compile(r'^\s*(File "|Traceback|\^+\s*$|~+\^*)')
+
+
+def _gist(raw: str) -> str:
+    """Return the text without the frames of a traceback, at most 20 lines."""
+    lines = raw.strip().splitlines()
+    if any("Traceback (most recent call last)" in line for line in lines):
+        # The lines of code below a frame are indented, the exception's own text is not.
+        lines = [line for line in lines if not _FRAME.match(line) and not line.startswith("    ")]
+    kept = [line.rstrip() for line in lines if line.strip()]
+    return "\n".join(kept[-20:]) or "no text was given"
+
+
+def _without_blank_end(lines: list[str]) -> list[str]:
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    return lines

@@ -1,0 +1,336 @@
+"""The worker: one engine operation in a process of its own (`python -m automation.update`).
+
+Updates of several stacks do not share a process, since the SDKs import lazily and not thread-safely. The request is the
+first line of standard input, as JSON. Later lines are commands: `cancel` ends the operation cleanly, `kill` at once.
+When standard input ends, whoever asked is dead, and the operation is cancelled, so that no lock and no half-written
+state is left. Standard output has one JSON object per line: events, and last the result.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO
+
+from pulumi import automation as auto
+from pulumi.automation import errors as engine_errors
+from pydantic import BaseModel, ConfigDict, Field
+from semver import VersionInfo
+
+_GRACE_SECONDS: Final = 120.0
+"""How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
+_LAST_GRACE_SECONDS: Final = 5.0
+
+SECRET: Final = "[secret]"
+"""Stands for a secret; the CLI uses the same text."""
+# How the engine marks a secret in JSON: https://github.com/pulumi/pulumi, sdk/go/common/resource/sig.
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
+
+Operation = Literal["up", "preview", "destroy", "refresh", "resources"]
+
+
+class Request(BaseModel):
+    """What to do.
+
+    Attributes:
+        project: folder of the Pulumi program.
+        stack: its name; `up` and `preview` create it where it does not exist.
+        operation: `resources` only lists what the state holds.
+        engine: folder of the `pulumi` executable.
+        version: the engine's version.
+        config: plain config values to set first, saved with the stack as `pulumi up --config` does.
+        environment: for the engine, added to this process's own.
+        limit_seconds: the operation is cancelled after this time.
+        remove: after a destroy, remove the stack itself and its history.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: Path
+    stack: str
+    operation: Operation
+    engine: Path
+    version: str
+    config: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict, repr=False)
+    limit_seconds: float = Field(gt=0)
+    remove: bool = False
+
+
+class Engine(auto.PulumiCommand):
+    """The CLI as the Automation API runs it, with the one thing that the API hides: its process, to be interrupted."""
+
+    def __init__(self, folder: Path, version: str) -> None:
+        # The base class asks the executable for its version; the folder it was installed in says it already.
+        self.command = str(folder / "pulumi")
+        self.version = VersionInfo.parse(version)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self.cancelled: str | None = None
+        """Why the operation was ended, if it was."""
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Callable[[str], Any] | None = None,
+        on_error: Callable[[str], Any] | None = None,
+    ) -> auto.CommandResult:
+        """Run one command to its end.
+
+        Raises:
+            CommandError: it failed.
+        """
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        with self._lock:
+            if self.cancelled is not None:
+                raise engine_errors.create_command_error(auto.CommandResult("", self.cancelled, 1))
+            # A group of its own: a signal to it reaches nothing but the CLI, which ends its plugins in order.
+            process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=environment,
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,
+            )
+            self._process = process
+        out, err = process.communicate()
+        with self._lock:
+            self._process = None
+        result = auto.CommandResult(out.rstrip("\n"), err.rstrip("\n"), process.returncode)
+        if process.returncode != 0:
+            raise engine_errors.create_command_error(result)
+        return result
+
+    def interrupt(self, reason: str) -> None:
+        """Let what is in flight finish and begin nothing more; a second time, end at once."""
+        with self._lock:
+            self.cancelled = self.cancelled or reason
+            if self._process is not None and self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the CLI without its consent, and the plugins of its group."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class _Stack(auto.Stack):
+    """A stack without the CLI calls whose answers are known from the events: 0.1 to 0.4 s each."""
+
+    def __init__(self, name: str, workspace: auto.Workspace) -> None:
+        # The base class selects the stack, which also changes what the user's own `pulumi` commands work on.
+        self.name = name
+        self.workspace = workspace
+
+    def outputs(self) -> auto.OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:
+        return auto.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
+
+
+class Update:
+    """One operation and what is known of it so far."""
+
+    def __init__(self, request: Request, say: Callable[[dict[str, Any]], None]) -> None:
+        self._request = request
+        self._say = say
+        self._events: queue.SimpleQueue[tuple[float, auto.EngineEvent] | None] = queue.SimpleQueue()
+        self._outputs: dict[str, Any] | None = None
+        self._changes: dict[str, int] = {}
+        self.engine = Engine(request.engine, request.version)
+
+    def run(self) -> None:
+        """Carry the operation out and say its result."""
+        began = time.monotonic()
+        speaker = threading.Thread(target=self._speak, name="events")
+        speaker.start()
+        try:
+            found = self._operate()
+        except (engine_errors.CommandError, RuntimeError, OSError) as error:
+            self._finish(speaker)
+            self._say(self._failed(error, time.monotonic() - began))
+            return
+        self._finish(speaker)
+        seconds = round(time.monotonic() - began, 3)
+        outputs = self._outputs or {}
+        self._say({"result": {"ok": True, "outputs": outputs, "changes": self._changes, "seconds": seconds, **found}})
+
+    def _operate(self) -> dict[str, Any]:
+        request = self._request
+        workspace = auto.LocalWorkspace(
+            work_dir=str(request.project), pulumi_command=self.engine, env_vars=request.environment
+        )
+        stack = _Stack(request.stack, workspace)
+        if request.operation == "resources":
+            return self._resources(stack)
+        if request.config:
+            self._with_stack(workspace, lambda: self._configure(stack))
+        if request.operation == "up":
+            self._with_stack(workspace, lambda: stack.up(on_event=self._take, suppress_progress=True))
+        elif request.operation == "preview":
+            self._with_stack(workspace, lambda: stack.preview(on_event=self._take, suppress_progress=True))
+        elif request.operation == "refresh":
+            stack.refresh(on_event=self._take, suppress_progress=True)
+        else:
+            stack.destroy(on_event=self._take, suppress_progress=True)
+            found = self._resources(stack)
+            if request.remove and not found["resources"]:
+                workspace.remove_stack(request.stack, preserve_config=True)
+            return found
+        return {}
+
+    def _with_stack(self, workspace: auto.LocalWorkspace, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except engine_errors.StackNotFoundError:
+            workspace.create_stack(self._request.stack)
+            work()
+
+    def _configure(self, stack: auto.Stack) -> None:
+        config = self._request.config
+        nested = any(char in key for key in config for char in "[.")
+        stack.set_all_config({key: auto.ConfigValue(value) for key, value in config.items()}, path=nested)
+
+    def _resources(self, stack: auto.Stack) -> dict[str, Any]:
+        deployment = stack.export_stack().deployment or {}
+        return {
+            "resources": [
+                {"urn": item["urn"], "type": item["type"], "created": item.get("created", "")}
+                for item in deployment.get("resources") or []
+                if item.get("custom") and not item["type"].startswith("pulumi:")
+            ],
+            "pending": [item["resource"]["urn"] for item in deployment.get("pending_operations") or []],
+        }
+
+    def _failed(self, error: Exception, seconds: float) -> dict[str, Any]:
+        result = {
+            "ok": False,
+            "error": type(error).__name__,
+            "text": str(error),
+            "cancelled": self.engine.cancelled,
+            "changes": self._changes,
+            "seconds": round(seconds, 3),
+        }
+        return {"result": result}
+
+    def _take(self, event: auto.EngineEvent) -> None:
+        # A slow receiver delays the update's end: only note the time and hand it on.
+        self._events.put((time.monotonic(), event))
+
+    def _finish(self, speaker: threading.Thread) -> None:
+        self._events.put(None)
+        speaker.join()
+
+    def _speak(self) -> None:
+        while (item := self._events.get()) is not None:
+            moment, event = item
+            if event.summary_event is not None:
+                self._changes = {
+                    str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()
+                }
+            if event.res_outputs_event is not None:
+                self._note_outputs(event.res_outputs_event.metadata)
+            record = plain(event)
+            if record is not None:
+                self._say({"event": {"sequence": event.sequence, "time": round(moment, 3), **record}})
+
+    def _note_outputs(self, metadata: auto.StepEventMetadata) -> None:
+        if metadata.type == "pulumi:pulumi:Stack" and metadata.new is not None and metadata.new.outputs:
+            self._outputs = {name: masked(value) for name, value in metadata.new.outputs.items()}
+
+
+def masked(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return an output as the engine's events hold it, each secret in it as the text `[secret]`."""
+    if isinstance(value, dict):
+        return SECRET if value.get(_SIGNATURE) == _SECRET_SIGNATURE else {key: masked(v) for key, v in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list) else value
+
+
+def plain(event: auto.EngineEvent) -> dict[str, Any] | None:
+    """Return the fields of an event that a launch needs, or None; inputs and outputs of resources stay here."""
+    steps = (
+        ("pre", event.resource_pre_event),
+        ("outputs", event.res_outputs_event),
+        ("failed", event.res_op_failed_event),
+    )
+    for kind, step in steps:
+        if step is not None:
+            of = step.metadata
+            return {"kind": kind, "urn": of.urn, "type": of.type, "op": of.op.value}
+    told = event.diagnostic_event
+    if told is None or told.severity == "debug" or not told.message.strip():
+        return None
+    return {
+        "kind": "diagnostic",
+        "urn": told.urn or "",
+        "message": told.message.rstrip(),
+        "severity": told.severity,
+        "ephemeral": bool(told.ephemeral),
+    }
+
+
+def _watch(commands: TextIO, engine: Engine) -> None:
+    for line in commands:
+        if line.strip() == "kill":
+            engine.interrupt("ended at once by the user")
+            time.sleep(_LAST_GRACE_SECONDS)
+            engine.kill()
+        elif line.strip() == "cancel":
+            engine.interrupt("cancelled by the user")
+    engine.interrupt("cancelled: the command that asked for it is gone")
+
+
+def _limit(engine: Engine, seconds: float, ended: threading.Event) -> None:
+    reason = f"cancelled: not ended after {seconds:.0f} s"
+    for wait in (seconds, _GRACE_SECONDS):
+        if ended.wait(wait):
+            return
+        engine.interrupt(reason)
+    if not ended.wait(_LAST_GRACE_SECONDS):
+        engine.kill()
+
+
+def main() -> None:
+    """Read the request, do it, say the result."""
+    # Nothing else may write between our lines: what prints to standard output goes to standard error.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def say(record: dict[str, Any]) -> None:
+        with lock:
+            try:
+                channel.write(json.dumps(record, separators=(",", ":"), default=str) + "\n")
+            except BrokenPipeError:
+                update.engine.interrupt("cancelled: the command that asked for it is gone")
+
+    request = Request.model_validate_json(sys.stdin.readline())
+    update = Update(request, say)
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(sys.stdin, update.engine), daemon=True).start()
+    threading.Thread(target=_limit, args=(update.engine, request.limit_seconds, ended), daemon=True).start()
+    update.run()
+    ended.set()
+    sys.stderr.flush()
+    # The thread that reads standard input may hold its lock: leave without the interpreter's own tidying.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
