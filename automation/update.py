@@ -17,52 +17,21 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, TextIO
 
 from pulumi import automation as auto
 from pulumi.automation import errors as engine_errors
-from pydantic import BaseModel, ConfigDict, Field
 from semver import VersionInfo
+
+from automation.worker import SECRET, Cancelled, Request
 
 _GRACE_SECONDS: Final = 120.0
 """How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
-_LAST_GRACE_SECONDS: Final = 5.0
+_LAST_GRACE_SECONDS: Final = 3.0
 
-SECRET: Final = "[secret]"
-"""Stands for a secret; the CLI uses the same text."""
 # How the engine marks a secret in JSON: https://github.com/pulumi/pulumi, sdk/go/common/resource/sig.
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
-
-Operation = Literal["up", "preview", "destroy", "refresh", "resources"]
-
-
-class Request(BaseModel):
-    """What to do.
-
-    Attributes:
-        project: folder of the Pulumi program.
-        stack: its name; `up` and `preview` create it where it does not exist.
-        operation: `resources` only lists what the state holds.
-        engine: folder of the `pulumi` executable.
-        version: the engine's version.
-        config: plain config values to set first, saved with the stack as `pulumi up --config` does.
-        environment: for the engine, added to this process's own.
-        limit_seconds: the operation is cancelled after this time.
-        remove: after a destroy, remove the stack itself and its history.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    project: Path
-    stack: str
-    operation: Operation
-    engine: Path
-    version: str
-    config: dict[str, str] = Field(default_factory=dict)
-    environment: dict[str, str] = Field(default_factory=dict, repr=False)
-    limit_seconds: float = Field(gt=0)
-    remove: bool = False
 
 
 class Engine(auto.PulumiCommand):
@@ -74,8 +43,10 @@ class Engine(auto.PulumiCommand):
         self.version = VersionInfo.parse(version)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self.cancelled: str | None = None
+        self.cancelled: Cancelled | None = None
         """Why the operation was ended, if it was."""
+        self.complaint = ""
+        """What the command that failed wrote."""
 
     def run(
         self,
@@ -93,7 +64,7 @@ class Engine(auto.PulumiCommand):
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         with self._lock:
             if self.cancelled is not None:
-                raise engine_errors.create_command_error(auto.CommandResult("", self.cancelled, 1))
+                raise engine_errors.CommandError(auto.CommandResult("", f"not started: {self.cancelled}", 1))
             # A group of its own: a signal to it reaches nothing but the CLI, which ends its plugins in order.
             process = subprocess.Popen(
                 [self.command, "--non-interactive", *args],
@@ -112,10 +83,11 @@ class Engine(auto.PulumiCommand):
             self._process = None
         result = auto.CommandResult(out.rstrip("\n"), err.rstrip("\n"), process.returncode)
         if process.returncode != 0:
+            self.complaint = result.stderr.strip() or result.stdout.strip()
             raise engine_errors.create_command_error(result)
         return result
 
-    def interrupt(self, reason: str) -> None:
+    def interrupt(self, reason: Cancelled) -> None:
         """Let what is in flight finish and begin nothing more; a second time, end at once."""
         with self._lock:
             self.cancelled = self.cancelled or reason
@@ -222,7 +194,7 @@ class Update:
         result = {
             "ok": False,
             "error": type(error).__name__,
-            "text": str(error),
+            "text": self.engine.complaint or str(error),
             "cancelled": self.engine.cancelled,
             "changes": self._changes,
             "seconds": round(seconds, 3),
@@ -288,20 +260,19 @@ def plain(event: auto.EngineEvent) -> dict[str, Any] | None:
 def _watch(commands: TextIO, engine: Engine) -> None:
     for line in commands:
         if line.strip() == "kill":
-            engine.interrupt("ended at once by the user")
+            engine.interrupt("user")
             time.sleep(_LAST_GRACE_SECONDS)
             engine.kill()
         elif line.strip() == "cancel":
-            engine.interrupt("cancelled by the user")
-    engine.interrupt("cancelled: the command that asked for it is gone")
+            engine.interrupt("user")
+    engine.interrupt("orphaned")
 
 
 def _limit(engine: Engine, seconds: float, ended: threading.Event) -> None:
-    reason = f"cancelled: not ended after {seconds:.0f} s"
     for wait in (seconds, _GRACE_SECONDS):
         if ended.wait(wait):
             return
-        engine.interrupt(reason)
+        engine.interrupt("time_limit")
     if not ended.wait(_LAST_GRACE_SECONDS):
         engine.kill()
 
@@ -318,7 +289,7 @@ def main() -> None:
             try:
                 channel.write(json.dumps(record, separators=(",", ":"), default=str) + "\n")
             except BrokenPipeError:
-                update.engine.interrupt("cancelled: the command that asked for it is gone")
+                update.engine.interrupt("orphaned")
 
     request = Request.model_validate_json(sys.stdin.readline())
     update = Update(request, say)

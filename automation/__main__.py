@@ -1,0 +1,28 @@
+"""The entry of `liftoff`; what is quick to answer is answered before anything is imported."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--version"]:
+        from importlib import metadata
+
+        print(f"liftoff {metadata.version('liftoff')}")
+        return
+    from automation.cli import app
+
+    if sys.argv[1:2] == ["local"]:
+        from automation import local_commands
+
+        app.add_typer(local_commands.app, name="local")
+    elif sys.argv[1:] in ([], ["--help"]):
+        # Only named in the help; it is imported when it is asked for.
+        import typer
+
+        app.add_typer(typer.Typer(help="The machines and the S3 server on this host."), name="local")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The command line. Every option and exit code is in docs/cli.md."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from automation import backend, errors, outputs, views
+from automation import launch as launching
+from automation.errors import Kind, Stopped
+from automation.launch import Interrupts, LaunchRequest
+
+app = typer.Typer(
+    name="liftoff",
+    help="Serve an open model on a cheap GPU: one command, a private OpenAI-compatible endpoint, every step visible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+weights_app = typer.Typer(help="Models in the bucket that nodes load from.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+Stack = Annotated[
+    str, typer.Option("--stack", "-s", help="Name of the stack; its settings are in Pulumi.<stack>.yaml.")
+]
+Project = Annotated[Path, typer.Option("--project", help="Folder of the Pulumi program.", envvar="LIFTOFF_PROJECT")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON lines, as docs/cli.md describes them.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_HERE = Path()
+
+
+@app.command()
+def launch(
+    model: Annotated[str | None, typer.Argument(help="Name of the model; left out, the stack's own.")] = None,
+    *,
+    stack: Stack = "dev",
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", "-c", metavar="KEY=VALUE", help="Set a value of the stack; repeatable."),
+    ] = None,
+    project: Project = _HERE,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave what was made when the launch fails.")] = False,
+    json_lines: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Bring up a node and wait until its endpoint has answered."""
+    view = views.choose(as_json=json_lines)
+    try:
+        request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
+        _agree_to_cost(request, asked=not (yes or json_lines))
+        with view:
+            result = launching.launch(request, view, _interrupts())
+        talk = "" if result.failure else _talk(stack, result.outputs)
+        view.launched(result, talk)
+    except Stopped as error:
+        _stop(view, error)
+    raise typer.Exit(result.failure.kind.exit_code if result.failure else 0)
+
+
+@app.command()
+def destroy(
+    stack: Stack = "dev",
+    project: Project = _HERE,
+    remove: Annotated[bool, typer.Option("--remove", help="Then remove the stack and its history, too.")] = False,
+    json_lines: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Delete everything that a stack has made, and look that it is gone."""
+    view = views.choose(as_json=json_lines)
+    if not (yes or json_lines) and sys.stdin.isatty():
+        typer.confirm(f"Delete everything in stack {stack}?", abort=True)
+    try:
+        with view:
+            result = launching.destroy(project, stack, view, _interrupts(), remove=remove)
+        view.destroyed(result)
+    except Stopped as error:
+        _stop(view, error)
+    if result.failure is not None:
+        raise typer.Exit(result.failure.kind.exit_code)
+    raise typer.Exit(Kind.UNKNOWN.exit_code if result.left else 0)
+
+
+@app.command("outputs")
+def outputs_(
+    name: Annotated[str | None, typer.Argument(help="Only this output, as plain text.")] = None,
+    *,
+    stack: Stack = "dev",
+    project: Project = _HERE,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show the API key.")] = False,
+    curl: Annotated[
+        bool, typer.Option("--curl", help="Write a config for `curl --config -`, with the API key.")
+    ] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Show a node's endpoint and how to talk to it."""
+    view = views.choose(as_json=json_lines)
+    try:
+        found = outputs.read(project, stack, name, show_secrets=show_secrets or curl)
+    except Stopped as error:
+        _stop(view, error)
+    if curl:
+        print(outputs.curl_config(found, outputs.certificate_file(stack, found)))
+    elif name is not None:
+        value = found[name]
+        print(value if isinstance(value, str) else json.dumps(value))
+    elif json_lines:
+        print(json.dumps(found))
+    else:
+        shown = {key: value for key, value in found.items() if key not in {"certificate", "timeline"}}
+        width = max(map(len, shown))
+        for key, value in shown.items():
+            print(f"{key:{width}}  {value}")
+        print(f"\n{_talk(stack, found)}")
+
+
+@app.command()
+def env() -> None:
+    """Write `export` lines with which `pulumi` by hand works on the same stacks: eval "$(liftoff env)"."""
+    try:
+        lines = list(backend.shell_lines(os.environ))
+    except Stopped as error:
+        _stop(views.choose(as_json=False), error)
+    print("\n".join(lines))
+
+
+@weights_app.command("push")
+def weights_push(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with config.json and the weights.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="s3://BUCKET/PREFIX")],
+    *,
+    stack: Annotated[
+        str | None, typer.Option("--stack", "-s", help="Push to this stack's storage: `dev` is this host's own.")
+    ] = None,
+    project: Project = _HERE,
+    endpoint_url: Annotated[
+        str | None, typer.Option("--endpoint-url", help="https:// URL of the storage; left out, AWS S3.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="Region of the bucket; for R2: auto.")] = None,
+    ca_bundle: Annotated[
+        str | None, typer.Option("--ca-bundle", help="PEM file that verifies the storage's certificate.")
+    ] = None,
+    json_lines: Json = False,
+) -> None:
+    """Upload a model with checksums; keys come from where boto3 looks (AWS_ACCESS_KEY_ID, AWS_PROFILE, …)."""
+    from automation import push
+
+    view = views.choose(as_json=json_lines)
+    try:
+        push.run(folder, uri, push.Where(project, stack, endpoint_url, region, ca_bundle), as_json=json_lines)
+    except Stopped as error:
+        _stop(view, error)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    pairs = {}
+    for item in given:
+        key, separator, value = item.partition("=")
+        if not separator or not key:
+            raise Stopped(
+                Kind.CONFIGURATION,
+                "config_pair",
+                f"--config: given {item!r}; allowed: KEY=VALUE",
+                "write it as in --config maxModelLen=2048",
+            )
+        pairs[key] = value
+    return pairs
+
+
+def _agree_to_cost(request: LaunchRequest, *, asked: bool) -> None:
+    """Ask before a launch that costs money, where there is somebody to ask."""
+    if not asked or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    from automation import stack_file
+
+    provider = stack_file.read(request.project, request.stack, request.config).get("provider")
+    if provider != "local":
+        typer.confirm(f"Launch a machine at {provider}? It costs money until it is destroyed.", abort=True)
+
+
+def _talk(stack: str, found: dict[str, Any] | Any) -> str:  # noqa: ANN401 - JSON
+    certificate = outputs.certificate_file(stack, found)
+    return "\n".join(
+        [
+            "Ask it:",
+            f"  {outputs.curl_command(stack, found)}",
+            "From Python:",
+            *(f"  {line}" for line in outputs.python_lines(stack, found, certificate).splitlines()),
+        ]
+    )
+
+
+def _interrupts() -> Interrupts:
+    interrupts = Interrupts()
+
+    def press(_signal: int, _frame: FrameType | None) -> None:
+        interrupts.press()
+        text = "Cancelling: what is in flight is finished, then taken down. Ctrl-C again ends at once."
+        # Written at once, whatever the view is doing.
+        os.write(2, f"\n{text if interrupts.count == 1 else 'Ending at once.'}\n".encode())
+
+    signal.signal(signal.SIGINT, press)
+    signal.signal(signal.SIGTERM, press)
+    return interrupts
+
+
+def _stop(view: views.View, error: errors.Stopped) -> NoReturn:
+    view.stopped(error)
+    raise typer.Exit(error.kind.exit_code)

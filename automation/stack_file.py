@@ -1,0 +1,126 @@
+"""A stack's config as the files hold it: declared in Pulumi.yaml, set in Pulumi.<stack>.yaml, overridden by flags."""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml  # type: ignore[import-untyped]
+
+from automation.errors import Kind, Stopped
+from automation.worker import SECRET
+
+_SECRET_WORDS: Final = re.compile(r"secret|passphrase|password|token|apikey|accesskey", re.IGNORECASE)
+_SALT: Final = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Config values as the program will get them; the part of `pulumi.Config` that settings need."""
+
+    values: Mapping[str, Any]
+
+    def get(self, key: str) -> str | None:
+        """Return a value as text."""
+        value = self.values.get(key)
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
+    def get_object(self, key: str) -> Any | None:  # noqa: ANN401 - JSON
+        """Return a value that is JSON."""
+        value = self.values.get(key)
+        return json.loads(value) if isinstance(value, str) else value
+
+
+def project_name(project: Path) -> str:
+    """Return the name in Pulumi.yaml.
+
+    Raises:
+        Stopped: there is no such file.
+    """
+    return str(_load(_project_file(project))["name"])
+
+
+def path_of(project: Path, stack: str) -> Path:
+    """Return where the stack's config is."""
+    return project / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml"
+
+
+def overrides(project: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Return `--config` values with full keys.
+
+    Raises:
+        Stopped: a key is not declared, or names a secret, which would be seen in the list of processes.
+    """
+    name = project_name(project)
+    declared = {str(key) for key in _load(_project_file(project)).get("config", {})}
+    full = {key if ":" in key else f"{name}:{key}": value for key, value in given.items()}
+    for key in full:
+        plain = re.split(r"[.\[]", key, maxsplit=1)[0]
+        if _SECRET_WORDS.search(plain):
+            raise Stopped(
+                Kind.CONFIGURATION,
+                "secret_in_flag",
+                f"--config: given a value for {key!r}; a secret would be seen in the list of processes",
+                f'set it once, read from standard input: eval "$(liftoff env)"; pulumi config set --secret {key}',
+            )
+        if plain.startswith(f"{name}:") and plain not in declared:
+            allowed = ", ".join(sorted(known.removeprefix(f"{name}:") for known in declared))
+            raise Stopped(
+                Kind.CONFIGURATION, "config_unknown", f"--config: given {key!r}; allowed: {allowed}", "correct the key"
+            )
+    return full
+
+
+def read(project: Path, stack: str, given: Mapping[str, str]) -> Values:
+    """Return the values that the program will see; a secret's value stays encrypted and is not among them."""
+    name = project_name(project)
+    values: dict[str, Any] = {}
+    for key, declared in _load(_project_file(project)).get("config", {}).items():
+        if isinstance(declared, Mapping) and "default" in declared:
+            values[str(key)] = declared["default"]
+    for key, value in _load(path_of(project, stack)).get("config", {}).items():
+        values[str(key)] = SECRET if isinstance(value, Mapping) and "secure" in value else value
+    values.update(given)
+    return Values({key.removeprefix(f"{name}:"): value for key, value in values.items() if key.startswith(f"{name}:")})
+
+
+@contextlib.contextmanager
+def without_salt(project: Path, stack: str) -> Iterator[None]:
+    """Take the salt out of the stack's file again where there was none.
+
+    The engine adds one per machine to a file that is under version control; it also keeps it in the state, and the
+    file needs it only for secrets of its own.
+    """
+    path = path_of(project, stack)
+    had_none = path.exists() and not _SALT.search(path.read_text())
+    try:
+        yield
+    finally:
+        text = path.read_text() if path.exists() else ""
+        if had_none and _SALT.search(text) and not re.search(r"^\s+(- )?secure:", text, re.MULTILINE):
+            path.write_text(_SALT.sub("", text))
+
+
+def _project_file(project: Path) -> Path:
+    path = project / "Pulumi.yaml"
+    if not path.exists():
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "project_missing",
+            f"there is no Pulumi.yaml in {project}",
+            "run the command in Liftoff's folder, or name it: --project FOLDER",
+        )
+    return path
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text()) if path.exists() else None
+    except yaml.YAMLError as error:
+        raise Stopped(
+            Kind.CONFIGURATION, "config_invalid", f"{path.name} is not valid YAML: {error}", "correct the file"
+        ) from error
+    return found if isinstance(found, dict) else {}

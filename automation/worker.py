@@ -1,0 +1,141 @@
+"""The near side of the worker: what is asked of it, and its process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from automation import stages
+from automation.stages import Event
+
+SECRET: Final = "[secret]"
+"""Stands for a secret in outputs; the CLI uses the same text."""
+
+Operation = Literal["up", "preview", "destroy", "refresh", "resources"]
+Cancelled = Literal["user", "orphaned", "time_limit"]
+
+
+class Request(BaseModel):
+    """What to do.
+
+    Attributes:
+        project: folder of the Pulumi program.
+        stack: its name; `up` and `preview` create it where it does not exist.
+        operation: `resources` only lists what the state holds.
+        engine: folder of the `pulumi` executable.
+        version: the engine's version.
+        config: plain config values to set first, saved with the stack as `pulumi up --config` does.
+        environment: for the engine, added to this process's own.
+        limit_seconds: the operation is cancelled after this time.
+        remove: after a destroy, remove the stack itself and its history.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: Path
+    stack: str
+    operation: Operation
+    engine: Path
+    version: str
+    config: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict, repr=False)
+    limit_seconds: float = Field(gt=0)
+    remove: bool = False
+
+
+class Resource(BaseModel):
+    """A resource in the stack's state; `created` is RFC 3339, or empty where the engine does not know."""
+
+    model_config = ConfigDict(frozen=True)
+
+    urn: str
+    type: str
+    created: str = ""
+
+
+class Result(BaseModel):
+    """How an operation ended.
+
+    Attributes:
+        ok: whether it did what it was asked to.
+        outputs: the stack's, each secret as `[secret]`.
+        changes: how many resources per kind of operation.
+        seconds: how long it took in the worker.
+        resources: what the state holds, after `destroy` and `resources`.
+        pending: URNs of creations whose end was never seen.
+        error: the name of the error.
+        text: what the engine wrote about it.
+        cancelled: why it was ended from outside.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    ok: bool
+    outputs: dict[str, Any] = Field(default_factory=dict)
+    changes: dict[str, int] = Field(default_factory=dict)
+    seconds: float = 0.0
+    resources: tuple[Resource, ...] = ()
+    pending: tuple[str, ...] = ()
+    error: str = ""
+    text: str = ""
+    cancelled: Cancelled | None = None
+
+
+class Worker:
+    """One running operation. It is in a session of its own, so that the terminal's Ctrl-C does not reach it."""
+
+    def __init__(self, request: Request, log: Path) -> None:
+        self._log = log
+        self._result: Result | None = None
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "automation.update"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        # The passphrase may be in the environment: it goes through the pipe, and never into the process's arguments.
+        self._command(request.model_dump_json())
+
+    def events(self) -> Iterator[Event]:
+        """Return the engine's events as they come, until the operation has ended."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            record: Mapping[str, Any] = json.loads(line)
+            if "event" in record:
+                yield stages.read(record["event"])
+            else:
+                self._result = Result.model_validate(record["result"])
+        self._process.wait()
+
+    def result(self) -> Result:
+        """Return how it ended; call it after the last event."""
+        if self._result is None:
+            last = self._log.read_text(errors="replace").strip().splitlines()[-15:]
+            text = "\n".join([f"the update's process ended with code {self._process.returncode}", *last])
+            self._result = Result(ok=False, error="WorkerDied", text=text)
+        return self._result
+
+    def cancel(self) -> None:
+        """Let the engine finish what is in flight and begin nothing more."""
+        self._command("cancel")
+
+    def kill(self) -> None:
+        """End the engine at once; what is in flight may be left behind."""
+        self._command("kill")
+
+    def _command(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            # It has ended by itself: its result, or its lack of one, tells.
+            return
