@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -33,6 +34,16 @@ Project = Annotated[Path, typer.Option("--project", help="Folder of the Pulumi p
 Json = Annotated[bool, typer.Option("--json", help="Write JSON lines, as docs/cli.md describes them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _HERE = Path()
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    # `liftoff --version` alone is answered in __main__, before this module is imported.
+    if version:
+        print(f"liftoff {metadata.version('liftoff')}")
+        raise typer.Exit
 
 
 @app.command()

@@ -119,8 +119,10 @@ class Interrupts:
             self._pass_on(self._worker)
 
     def watch(self, worker: Worker | None) -> None:
-        """Say which operation runs."""
+        """Say which operation runs; one that begins after the second interrupt is ended, too."""
         self._worker = worker
+        if worker is not None and self.count > 1:
+            worker.kill()
 
     def _pass_on(self, worker: Worker) -> None:
         if self.count == 1:
@@ -189,6 +191,9 @@ class Session:
         with stack_file.without_salt(self.project, self.stack):
             worker = Worker(request, self.journal.worker_log)
             self.interrupts.watch(worker)
+            if operation == "up" and self.interrupts.count == 1:
+                # It came while the update was being prepared.
+                worker.cancel()
             for event in worker.events():
                 self.journal.event(event)
                 on_event(event)
@@ -326,10 +331,13 @@ def judge(result: Result, failing: list[Event], stage: Stage) -> LaunchFailure:
 
 def _clean_up(session: Session, request: LaunchRequest, since: float) -> Cleanup:
     command = f"liftoff destroy --stack {request.stack}"
+    at_once = Cleanup("left", (), "the second Ctrl-C ended it at once", command)
     if session.interrupts.count > 1:
-        return Cleanup("left", (), "the second Ctrl-C ended the update at once", command)
+        return at_once
     found = session.run("resources", _RESOURCES_SECONDS)
     if not found.ok:
+        if session.interrupts.count > 1:
+            return at_once
         if found.error == "StackNotFoundError":
             return Cleanup("nothing", (), "the stack was not made")
         return Cleanup("left", (), f"the stack's state can't be read: {found.text}", command)
@@ -357,7 +365,7 @@ def _take_down(
     failing: list[Event] = []
 
     def take(event: Event) -> None:
-        ours = not event.type.startswith("pulumi:") and event.op == "delete"
+        ours = stages.is_resource(event.type) and event.op == "delete"
         if event.kind == "pre" and ours:
             session.reporter.note(f"Deleting {event.name}")
         elif event.kind == "outputs" and ours:

@@ -110,7 +110,7 @@ def _project_file(project: Path) -> Path:
         raise Stopped(
             Kind.CONFIGURATION,
             "project_missing",
-            f"there is no Pulumi.yaml in {project}",
+            f"there is no Pulumi.yaml in {project.resolve()}",
             "run the command in Liftoff's folder, or name it: --project FOLDER",
         )
     return path

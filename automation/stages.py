@@ -84,7 +84,7 @@ class Progress:
 
 def step(progress: Progress, event: Event) -> Progress:
     """Return how far the launch is after one more event."""
-    if event.kind == "pre" and event.op in _MAKES and _is_resource(event.type):
+    if event.kind == "pre" and event.op in _MAKES and is_resource(event.type):
         message = f"creating {event.name}"
         asked = replace(progress, asked=True)
         return _forward(asked, Status(Stage.REQUEST.start, Stage.REQUEST, message))
@@ -101,7 +101,7 @@ def _speak(progress: Progress, event: Event) -> Progress:
         told = status.parse(event.message)
         # Only the end of the update registers a node.
         return progress if told is None or told.stage is Stage.REGISTER else _forward(progress, told)
-    if progress.asked and _is_resource(type_) and progress.status.stage in {Stage.REQUEST, Stage.PROVISION}:
+    if progress.asked and is_resource(type_) and progress.status.stage in {Stage.REQUEST, Stage.PROVISION}:
         # What another resource says is news of the stage that is on.
         line = status.render(replace(progress.status, message=f"{event.name}: {event.message}"))
         spoken = status.parse(line)
@@ -131,7 +131,8 @@ def type_of(urn: str) -> str:
     return parts[2].rsplit("$", maxsplit=1)[-1] if len(parts) > 3 else ""
 
 
-def _is_resource(type_: str) -> bool:
+def is_resource(type_: str) -> bool:
+    """Tell whether a cloud is asked for it: stacks, components and providers are none of its business."""
     return type_ not in _NOT_ASKED and not type_.startswith("pulumi:")
 
 
