@@ -1,0 +1,66 @@
+"""The fallback where no real machine can run: the same boot program as plain processes of this user."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from provider.local import process
+
+_PROGRAM: Final = "/usr/local/lib/liftoff/"
+_SETTINGS: Final = "/etc/liftoff/boot.json"
+
+
+def start(folder: Path, user_data: str) -> process.Identity:
+    """Unpack what the user data would have written, and start the boot program below the folder."""
+    root = folder / "root"
+    files = {file["path"]: file for file in yaml.safe_load(user_data)["write_files"]}
+    for path, file in files.items():
+        if path.startswith(_PROGRAM) or path == _SETTINGS:
+            target = root / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            mode = int(str(file.get("permissions", "0600")), 8) & 0o700
+            with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT, mode), "w") as output:
+                output.write(file["content"])
+    settings = root / _SETTINGS.lstrip("/")
+    given: dict[str, Any] = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**given, "root": str(root), "packages": []}))
+    with (folder / "console.log").open("ab") as console:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "boot", str(settings)],
+            cwd=root / _PROGRAM.strip("/"),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+    identity = process.identify(started.pid)
+    (folder / "session").write_text(str(identity.pid))
+    return identity
+
+
+def end(identity: process.Identity, seconds: float) -> None:
+    """Ask the boot program to end, which ends vLLM and the proxy; kill it after so many seconds."""
+    process.end([identity], signal.SIGTERM, seconds=seconds)
+
+
+def sweep(folder: Path) -> None:
+    """Kill whatever is left of the machine's session."""
+    try:
+        session = int((folder / "session").read_text())
+    except FileNotFoundError:
+        return
+    members = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session_of(int(path.name)) == session]
+    process.end([process.identify(pid) for pid in members], signal.SIGKILL, seconds=5)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None

@@ -1,0 +1,80 @@
+"""Processes of this host, told apart from others that may get the same number later."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process: its number and when it was started, in clock ticks since the host's start."""
+
+    pid: int
+    started: int
+
+
+def identify(pid: int) -> Identity:
+    """Return the identity of a running process.
+
+    Raises:
+        ProcessLookupError: there is none of that number.
+    """
+    fields = _stat(pid)
+    if fields is None:
+        raise ProcessLookupError(f"no process {pid}")
+    return Identity(pid, int(fields[19]))
+
+
+def is_alive(identity: Identity) -> bool:
+    """Tell whether this very process is still running; one that has ended and was not collected is not."""
+    fields = _stat(identity.pid)
+    return fields is not None and int(fields[19]) == identity.started and fields[0] not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    """Return the numbers of a process's children."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def end(identities: Iterable[Identity], first: signal.Signals | int, *, seconds: float) -> bool:
+    """Send a signal, wait so many seconds, and kill what is left; return whether the first signal was enough."""
+    waiting = [identity for identity in identities if is_alive(identity)]
+    for identity in waiting:
+        _send(identity, first)
+    if _gone(waiting, seconds):
+        return True
+    for identity in waiting:
+        _send(identity, signal.SIGKILL)
+    _gone(waiting, 5)
+    return False
+
+
+def _send(identity: Identity, number: signal.Signals | int) -> None:
+    if is_alive(identity):
+        try:
+            os.kill(identity.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def _gone(identities: list[Identity], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(is_alive(identity) for identity in identities):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of /proc/PID/stat from the state on; the name before them may hold any character."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
