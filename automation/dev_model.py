@@ -1,17 +1,18 @@
 """The weights of the embedded default: a tiny model, made on this host and pushed to this host's own S3 server."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from automation import weights
+from automation import errors, weights
+from automation.errors import Stopped
 from automation.weights import Progress, Target
 from components.settings import Settings
 
 MODEL: Final = "tiny-llama"
-_LEASE: Final = "weights-push"
 
 
 def is_wanted(asked: Settings) -> bool:
@@ -39,17 +40,26 @@ def ensure(asked: Settings, note: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def local_target() -> Iterator[Target]:
-    """Hold a lease on this host's S3 server for as long as something is pushed."""
-    from provider.local import storage
+    """Hold a lease on this host's S3 server for as long as something is pushed.
 
-    held = storage.acquire(_LEASE, "process")
+    Raises:
+        Stopped: the server did not start.
+    """
+    from provider.local import storage
+    from provider.resource import Refused
+
+    lease = f"weights-push-{os.getpid()}"
+    try:
+        held = storage.acquire(lease, "process")
+    except Refused as error:
+        raise Stopped(errors.kind_of(error.kind), error.code, error.args[0], error.hint) from error
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
             authority.write(held.ca_certificate)
             authority.flush()
             yield Target(held.endpoint, held.region, held.access_key_id, held.secret_access_key, authority.name)
     finally:
-        storage.release(_LEASE)
+        storage.release(lease)
 
 
 def _silent(_: Progress) -> None:

@@ -80,7 +80,7 @@ class Stopped(Exception):  # noqa: N818 - named after what happened
 
 @dataclass(frozen=True)
 class _Rule:
-    """A cloud's text and what it means; the first group of the pattern, where there is one, is the code."""
+    """A cloud's text and what it means; a group of the pattern is the code, else the kind's own name is."""
 
     pattern: re.Pattern[str]
     kind: Kind
@@ -185,6 +185,11 @@ _KINDS: Final = {kind.title: kind for kind in Kind}
 _BY_CODE: Final = {"cancelled": Kind.CANCELLED}
 
 
+def kind_of(title: str) -> Kind:
+    """Return the kind of that name; a name that is not known is unknown."""
+    return _KINDS.get(title, Kind.UNKNOWN)
+
+
 def classify(raw: str, stage: Stage, resource: str = "") -> LaunchFailure:
     """Return what an error's text means: our plugin's own form first, then the clouds' words, then unknown."""
     return _ours(raw, stage, resource) or _by_rule(raw, stage, resource) or _unknown(raw, stage, resource)
@@ -226,7 +231,7 @@ def _by_rule(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
     for rule in _RULES:
         match = rule.pattern.search(text)
         if match is not None:
-            code = next((group for group in match.groups() if group), match.group(0)).replace(" ", "_")
+            code = next((group for group in match.groups() if group), rule.kind.title).replace(" ", "_")
             return LaunchFailure(rule.kind, code, stage, resource, _gist(raw), rule.hint, rule.kind.retryable, raw)
     return None
 

@@ -51,8 +51,8 @@ class Journal:
         self.write("event", {name: value for name, value in asdict(event).items() if value not in ("", False)})
 
     def write(self, kind: str, record: dict[str, Any]) -> None:
-        """Add a line."""
-        self._file.write(redact(json.dumps({"type": kind, **record}, separators=(",", ":"), default=str)) + "\n")
+        """Add a line: one object under the name of its kind."""
+        self._file.write(redact(json.dumps({kind: record}, separators=(",", ":"), default=str)) + "\n")
 
     def close(self) -> None:
         """End it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 from automation import backend, errors, stack_file, stages
 from automation.errors import Kind, LaunchFailure, Stopped
@@ -167,6 +167,12 @@ class Session:
         self._release_stale_locks()
         self.journal = Journal(self.launch_id)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+
     def run(
         self,
         operation: Operation,
@@ -236,18 +242,17 @@ def launch(request: LaunchRequest, reporter: Reporter, interrupts: Interrupts) -
         request.project, {**({"model": request.model} if request.model else {}), **request.config}
     )
     asked = validate(request.project, request.stack, config)
-    session = Session(request.project, request.stack, interrupts, reporter)
-    session.journal.write("request", {"stack": request.stack, "config": config, "keep": request.keep, "wall": wall})
-    prepare(asked, reporter)
-    result = session.run("up", asked.boot_deadline_seconds + _MARGIN_SECONDS, take, config=config)
     failure = cleanup = None
-    if result.ok:
-        show(stages.registered(progress, str(result.outputs.get("endpoint", ""))), time.monotonic())
-    else:
-        failure = judge(result, failing, progress.status.stage)
-        cleanup = _clean_up(session, request, wall)
+    with Session(request.project, request.stack, interrupts, reporter) as session:
+        session.journal.write("request", {"stack": request.stack, "config": config, "keep": request.keep, "wall": wall})
+        prepare(asked, reporter)
+        result = session.run("up", asked.boot_deadline_seconds + _MARGIN_SECONDS, take, config=config)
+        if result.ok:
+            show(stages.registered(progress, str(result.outputs.get("endpoint", ""))), time.monotonic())
+        else:
+            failure = judge(result, failing, progress.status.stage)
+            cleanup = _clean_up(session, request, wall)
     timeline.close(time.monotonic())
-    session.journal.close()
     return LaunchResult(
         session.launch_id,
         request.stack,
@@ -270,9 +275,8 @@ def destroy(
         Stopped: it can't begin.
     """
     began = time.monotonic()
-    session = Session(project, stack, interrupts, reporter)
-    deleted, failure, left = _take_down(session, remove=remove)
-    session.journal.close()
+    with Session(project, stack, interrupts, reporter) as session:
+        deleted, failure, left = _take_down(session, remove=remove)
     return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure)
 
 

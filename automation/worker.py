@@ -114,6 +114,7 @@ class Worker:
             else:
                 self._result = Result.model_validate(record["result"])
         self._process.wait()
+        self._process.stdout.close()
 
     def result(self) -> Result:
         """Return how it ended; call it after the last event."""
@@ -136,6 +137,6 @@ class Worker:
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):
             # It has ended by itself: its result, or its lack of one, tells.
             return
