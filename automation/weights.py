@@ -82,12 +82,14 @@ def push(
             "name the bucket and a prefix of its own for this model",
         ) from error
     files = find(folder)
+    bucket_of = _Upload(target, bucket, prefix)
+    # Keys that open nothing are told before minutes of hashing.
+    bucket_of.head(NAME)
     total = sum(path.stat().st_size for path in files.values())
     hashed = _Counter("Hashing", total, on_progress)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         described = list(pool.map(lambda item: describe(item[0], item[1], part_bytes, hashed.add), files.items()))
     manifest = Manifest(part_bytes=part_bytes, files=tuple(described))
-    bucket_of = _Upload(target, bucket, prefix)
     uploaded, skipped = [], []
     sent = _Counter("Uploading", total, on_progress)
     for file in manifest.files:
@@ -260,7 +262,7 @@ class _Upload:
             return Stopped(
                 Kind.CREDENTIALS,
                 "storage_denied",
-                f"could not write {where}: {code}",
+                f"could not use {where}: {code}",
                 "give keys that may read and write this bucket: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "or AWS_PROFILE",
             )
@@ -268,13 +270,13 @@ class _Upload:
             return Stopped(
                 Kind.CONFIGURATION,
                 "bucket_missing",
-                f"could not write {where}: there is no bucket {self._bucket!r}",
+                f"could not use {where}: there is no bucket {self._bucket!r}",
                 "create the bucket, or name another one in the URI",
             )
         return Stopped(
             Kind.UNKNOWN,
             "storage_failed",
-            f"could not write {where}: {code}",
+            f"could not use {where}: {code}",
             "check --endpoint-url and the network, then run it again: what is uploaded already is not sent twice",
         )
 

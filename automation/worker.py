@@ -1,5 +1,6 @@
 """The near side of the worker: what is asked of it, and its process."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -114,7 +115,11 @@ class Worker:
             else:
                 self._result = Result.model_validate(record["result"])
         self._process.wait()
-        self._process.stdout.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                # A command that came too late may still be in the buffer.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
     def result(self) -> Result:
         """Return how it ended; call it after the last event."""
