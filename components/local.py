@@ -10,7 +10,7 @@ from components.cloud import Machine, Serving, Site
 from components.liftoff_resources import LocalMachine, LocalNetwork, LocalStorage
 from components.settings import LocalSettings
 
-_REQUIREMENTS: Final = Path(__file__).parent.parent / "images" / "requirements-cpu.txt"
+REQUIREMENTS: Final = Path(__file__).parent.parent / "images" / "requirements-cpu.txt"
 
 
 class LocalCloud:
@@ -23,7 +23,7 @@ class LocalCloud:
         self.region = platform.node()
         self.instance_type = f"local.{settings.cpus}x{settings.memory_mib // 1024}"
         self.serving = Serving(
-            requirements=_REQUIREMENTS.read_text(),
+            requirements=REQUIREMENTS.read_text(),
             packages=("nginx-light", "python3-venv", "libgomp1", "libnuma1", "libtcmalloc-minimal4"),
             # The CPU build has no CUDA graphs to capture, and bfloat16 needs instructions that not every host has.
             arguments=("--dtype", "float32", "--enforce-eager"),

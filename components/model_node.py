@@ -9,6 +9,7 @@ from components.cloud import Cloud, Site
 from components.liftoff_resources import BootSession, Readiness
 from components.local import LocalCloud
 from components.settings import Settings
+from provider import node_program
 
 
 class ModelNode(pulumi.ComponentResource):
@@ -47,6 +48,7 @@ class ModelNode(pulumi.ComponentResource):
                 "lifetime_seconds": settings.lifetime_seconds,
                 "boot_deadline_seconds": settings.boot_deadline_seconds,
                 "requirements": cloud.serving.requirements,
+                "program_sha256": node_program.digest(),
             },
             self._child(),
         )

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field, ValidationError, field_validator
 
-from provider import certificate
+from provider import certificate, node_program
 from provider.manifest import NAME, Manifest, split_uri
 from provider.resource import Inputs, Operation, Outputs, Refused, Resource
 from provider.storage import PRESIGNED_SECONDS_MAX, Bucket, Storage
@@ -30,6 +30,7 @@ class BootSessionInputs(Inputs):
         ge=10, le=24 * 3600, description="how long the node may take to start, in seconds"
     )
     requirements: str = Field(default="", description="requirements.txt of the serving environment")
+    program_sha256: str = Field(alias="programSha256", description="digest of the boot program that the node will run")
 
     @field_validator("weights")
     @classmethod
@@ -56,10 +57,19 @@ class BootSession(Resource[BootSessionInputs]):
         "weightsBytes": "integer",
     }
     secret_outputs = frozenset({"mailboxUrl", "sessionUrl", "apiKey", "tlsKey"})
-    replace_on = frozenset({"weights", "serverNames", "lifetimeSeconds", "bootDeadlineSeconds", "requirements"})
+    replace_on = frozenset(
+        {"weights", "serverNames", "lifetimeSeconds", "bootDeadlineSeconds", "requirements", "programSha256"}
+    )
 
     def create(self, inputs: BootSessionInputs, operation: Operation) -> tuple[str, Outputs]:
         """Read the manifest, sign the URLs, write the session document, and make the keys."""
+        if inputs.program_sha256 != node_program.digest():
+            raise Refused(
+                "configuration",
+                "versions_differ",
+                "the program and its plugin come with different boot programs",
+                hint="run both from one checkout of Liftoff",
+            )
         bucket = Bucket(inputs.storage)
         operation.say("Reading the manifest of the weights")
         manifest = _manifest(bucket, inputs)
@@ -167,6 +177,7 @@ def _session_document(
             "part_bytes": manifest.part_bytes,
             "files": files,
             "requirements": inputs.requirements,
+            "program": node_program.files(),
         },
         separators=(",", ":"),
     ).encode()

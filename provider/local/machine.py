@@ -183,6 +183,7 @@ def _boot_nspawn(folder: Path, spec: MachineSpec, say: Say) -> process.Identity:
                 hint="look at its words; if it names a mount or a namespace, run: liftoff local sweep",
             )
         time.sleep(0.02)
+    process.detached(supervisor)
     return process.identify(leaders[0])
 
 

@@ -224,3 +224,9 @@ def _raise_namespace(network: Network) -> None:
     run([*inside, "address", "replace", f"{network.address}/{_SUBNET.prefixlen}", "dev", "host0"])
     run([*inside, "link", "set", "host0", "up"])
     run([*inside, "route", "replace", "default", "via", network.gateway])
+
+
+def address_of(name: str) -> str | None:
+    """Return a machine's address, or None when it has no network."""
+    network = _read(_record(name)) or _read(_process_record(name))
+    return network.address if network else None

@@ -12,7 +12,7 @@ import yaml
 
 from provider.local import process
 
-_PROGRAM: Final = "/usr/local/lib/liftoff/"
+_BOOTSTRAP: Final = "/usr/local/lib/liftoff/bootstrap.py"
 _SETTINGS: Final = "/etc/liftoff/boot.json"
 
 
@@ -21,7 +21,7 @@ def start(folder: Path, user_data: str) -> process.Identity:
     root = folder / "root"
     files = {file["path"]: file for file in yaml.safe_load(user_data)["write_files"]}
     for path, file in files.items():
-        if path.startswith(_PROGRAM) or path == _SETTINGS:
+        if path in (_BOOTSTRAP, _SETTINGS):
             target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             mode = int(str(file.get("permissions", "0600")), 8) & 0o700
@@ -32,14 +32,14 @@ def start(folder: Path, user_data: str) -> process.Identity:
     settings.write_text(json.dumps({**given, "root": str(root), "packages": []}))
     with (folder / "console.log").open("ab") as console:
         started = subprocess.Popen(
-            [sys.executable, "-m", "boot", str(settings)],
-            cwd=root / _PROGRAM.strip("/"),
+            [sys.executable, str(root / _BOOTSTRAP.lstrip("/")), str(settings), str(root)],
+            cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
             start_new_session=True,
         )
-    identity = process.identify(started.pid)
+    identity = process.detached(started)
     (folder / "session").write_text(str(identity.pid))
     return identity
 

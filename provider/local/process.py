@@ -2,10 +2,14 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_DETACHED: Final[list[subprocess.Popen[bytes]]] = []
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ def identify(pid: int) -> Identity:
     if fields is None:
         raise ProcessLookupError(f"no process {pid}")
     return Identity(pid, int(fields[19]))
+
+
+def detached(process: subprocess.Popen[bytes]) -> Identity:
+    """Let a process live on after this one, and return its identity."""
+    # Kept, because Python warns when it forgets a child that is still running.
+    _DETACHED.append(process)
+    return identify(process.pid)
 
 
 def is_alive(identity: Identity) -> bool:

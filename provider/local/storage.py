@@ -193,7 +193,7 @@ def _start(isolation: str, address: str) -> dict[str, Any]:
             cwd=_folder(),
             start_new_session=True,
         )
-    identity = process.identify(started.pid)
+    identity = process.detached(started)
     server = {"pid": identity.pid, "started": identity.started, "port": port}
     (_folder() / f"{isolation}.json").write_text(json.dumps(server))
     return server

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from provider import node_program
 from provider.boot_session import BootSession, BootSessionInputs, mailbox_key, session_prefix
 from provider.resource import Refused
 from provider.storage import Bucket, Storage
@@ -24,6 +25,7 @@ def inputs(storage: Storage, weights: str, **changes: Any) -> BootSessionInputs:
         "lifetimeSeconds": 3600,
         "bootDeadlineSeconds": 600,
         "requirements": "vllm==1\n",
+        "programSha256": node_program.digest(),
     }
     return BootSessionInputs.model_validate({**values, **changes})
 

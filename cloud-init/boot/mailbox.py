@@ -1,0 +1,77 @@
+"""The mailbox: one object in the bucket that this node overwrites, so that somebody can see how far it is."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from boot import https
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from boot.board import Board
+
+_INTERVAL_SECONDS = 1.0
+_RETRY_SECONDS = 2.0
+
+
+class Mailbox:
+    """Writes the board's state in a thread of its own, at most once a second; the work never waits for it."""
+
+    def __init__(
+        self, url: str, trusted: ssl.SSLContext, board: Board, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._board = board
+        self._clock = clock
+        self._connection = https.Connection(trusted)
+        self._written = -1
+        self._last = float("-inf")
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="mailbox", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self, seconds: float) -> bool:
+        """Write what has not been written yet, for so many seconds at most; return whether the last letter arrived."""
+        with self._board.changed:
+            self._closing = True
+            self._board.changed.notify_all()
+        self._thread.join(seconds)
+        return self._written >= self._board.version
+
+    def due(self) -> float:
+        """Return in how many seconds the next letter may be written."""
+        return max(0.0, self._last + _INTERVAL_SECONDS - self._clock())
+
+    def _run(self) -> None:
+        while True:
+            with self._board.changed:
+                while self._board.version <= self._written or (self.due() > 0 and not self._closing):
+                    if self._closing and self._board.version <= self._written:
+                        return
+                    self._board.changed.wait(self.due() or None)
+            if not self._write():
+                with self._board.changed:
+                    self._board.changed.wait(_RETRY_SECONDS)
+
+    def _write(self) -> bool:
+        version = self._board.version
+        body = json.dumps(self._board.snapshot()).encode()
+        self._last = self._clock()
+        try:
+            response = self._connection.request("PUT", self._url, body, {"Content-Type": "application/json"})
+            response.read()
+        except (OSError, http.client.HTTPException):
+            return False
+        if response.status != http.client.OK:
+            return False
+        self._written = version
+        return True

@@ -1,0 +1,128 @@
+"""The TLS proxy before vLLM (nginx): lets only OpenAI's routes and /health through, and each only with the API key.
+
+vLLM's own `--api-key` leaves routes such as /tokenize, /invocations and /metrics open
+(https://docs.vllm.ai/en/latest/usage/security/), so that it is not enough by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from boot.settings import Settings
+
+FOLDER = "/etc/liftoff/proxy"
+
+ROUTES = (
+    "models(/[^/]+(/[^/]+)?)?",
+    "completions",
+    "chat/completions",
+    "embeddings",
+    "responses(/[^/]+(/cancel)?)?",
+    "audio/(transcriptions|translations)",
+    "score",
+    "rerank",
+    "moderations",
+)
+"""What is let through below /v1/; a pattern each."""
+
+_CONFIG = """# Written by the boot program.
+{user}
+worker_processes auto;
+pid {run}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    server_tokens off;
+    # Nothing that a client sends is written down: prompts are private, and headers hold the key.
+    access_log off;
+    default_type application/json;
+    client_body_temp_path {run}/body;
+    proxy_temp_path {run}/proxy;
+    fastcgi_temp_path {run}/fastcgi;
+    uwsgi_temp_path {run}/uwsgi;
+    scgi_temp_path {run}/scgi;
+    client_max_body_size 64m;
+    keepalive_timeout 75s;
+    include {folder}/key.conf;
+    upstream vllm {{ server 127.0.0.1:{backend}; keepalive 64; }}
+    server {{
+        listen {listen}:{port} ssl;
+        http2 on;
+        ssl_certificate {folder}/certificate.pem;
+        ssl_certificate_key {folder}/key.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:1m;
+        add_header Strict-Transport-Security "max-age=31536000" always;
+        error_page 401 @unauthorized;
+        error_page 404 @not_found;
+        error_page 502 503 504 @starting;
+        location @unauthorized {{
+            return 401 '{{"error":{{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}}}';
+        }}
+        location @not_found {{
+            return 404 '{{"error":{{"message":"This route is not served.","type":"invalid_request_error","param":null,"code":"unknown_url"}}}}';
+        }}
+        location @starting {{
+            return 503 '{{"error":{{"message":"The model is not ready.","type":"server_error","param":null,"code":"not_ready"}}}}';
+        }}
+        location / {{ return 404; }}
+        location ~ ^(/health|/v1/({routes}))$ {{
+            if ($liftoff_allowed = 0) {{ return 401; }}
+            proxy_pass http://vllm;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            # Tokens go out as they come.
+            proxy_buffering off;
+            proxy_request_buffering off;
+            proxy_read_timeout 3600s;
+            proxy_send_timeout 3600s;
+        }}
+    }}
+}}
+"""
+
+
+def render(settings: Settings, backend: int, *, modern: bool = False) -> str:
+    """Return nginx's configuration."""
+    config = _CONFIG.format(
+        user="user www-data;" if settings.on_machine else "",
+        run=settings.at("/run/liftoff-proxy"),
+        folder=settings.at(FOLDER),
+        backend=backend,
+        # Plain processes share the host's addresses: they are for this host alone.
+        listen="0.0.0.0" if settings.on_machine else "127.0.0.1",
+        port=settings.port,
+        routes="|".join(ROUTES),
+    )
+    # `http2 on` came with nginx 1.25.1; before, it stands with `listen`.
+    return config if modern else config.replace("        http2 on;\n", "").replace(" ssl;\n", " ssl http2;\n", 1)
+
+
+def render_key(api_key: str) -> str:
+    """Return the map that knows the key: as a pattern, since nginx ignores the case of plain texts in a map."""
+    return f'map $http_authorization $liftoff_allowed {{ default 0; "~^Bearer {re.escape(api_key)}$" 1; }}\n'
+
+
+def write(settings: Settings, backend: int) -> None:
+    """Write configuration, key and certificate; only root may read them."""
+    folder = settings.at(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.at("/run/liftoff-proxy").mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("nginx.conf", render(settings, backend)),
+        ("key.conf", render_key(settings.api_key)),
+        ("certificate.pem", settings.tls_certificate),
+        ("key.pem", settings.tls_key),
+    ):
+        write_private(folder / name, text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)

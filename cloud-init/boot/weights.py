@@ -1,0 +1,318 @@
+"""The weights: fetched in parts side by side, each part checked before it counts, resumed where it was left.
+
+The files lie in a folder that has its final name only once every part of every file has been checked, so that what is
+corrupt, short or missing can't be served.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import errno
+import hashlib
+import http.client
+import json
+import os
+import random
+import threading
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from boot import https
+from boot.failure import BootFailed
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+    from boot.board import Board
+
+_BUFFER_BYTES = 1 << 20
+_CONNECTIONS = 16
+_ATTEMPTS = 8
+_CHECKSUM_ATTEMPTS = 3
+_BACKOFF_SECONDS = (0.5, 1, 2, 4, 8, 16, 30)
+_JOURNAL = ".journal"
+_PUSH_AGAIN = "upload the model again: liftoff weights push DIR s3://BUCKET/PREFIX"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a file: where it begins, its length in bytes, and its SHA-256."""
+
+    path: str
+    url: str
+    file_size: int
+    index: int
+    offset: int
+    length: int
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """What an error calls it."""
+        return f"{self.path}, part {self.index + 1} (bytes {self.offset} to {self.offset + self.length - 1})"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the session document says."""
+
+    parts: tuple[Part, ...]
+    files: tuple[tuple[str, int], ...]
+    requirements: str
+
+    @property
+    def total_bytes(self) -> int:
+        """Length of all files together."""
+        return sum(size for _, size in self.files)
+
+
+def parse(document: bytes) -> Session:
+    """Return the session in a document that the bootstrap has checked.
+
+    Raises:
+        BootFailed: a path in it points outside its folder.
+    """
+    given = json.loads(document)
+    part_bytes = int(given["part_bytes"])
+    parts: list[Part] = []
+    files: list[tuple[str, int]] = []
+    for file in given["files"]:
+        path, size = str(file["path"]), int(file["size"])
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts or pure.parts[0] == _JOURNAL:
+            raise BootFailed("settings_invalid", "weights", f"the path {path!r} leaves its folder", _PUSH_AGAIN)
+        files.append((path, size))
+        for index, digest in enumerate(file["parts"]):
+            offset = index * part_bytes
+            parts.append(Part(path, file["url"], size, index, offset, min(part_bytes, size - offset), str(digest)))
+    return Session(tuple(parts), tuple(files), str(given["requirements"]))
+
+
+class Download:
+    """One download of a session's files into a folder."""
+
+    def __init__(
+        self,
+        session: Session,
+        folder: Path,
+        trusted: ssl.SSLContext,
+        board: Board,
+        cancelled: threading.Event,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        self._session = session
+        self._final = folder
+        self._folder = folder.with_name(folder.name + ".partial")
+        self._trusted = trusted
+        self._board = board
+        self._cancelled = cancelled
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._done = 0
+        self._local = threading.local()
+
+    def run(self) -> Path:
+        """Fetch what is missing and return the folder under its final name.
+
+        Raises:
+            BootFailed: a part can't be had or is not what it should be, or the disk is full.
+        """
+        total = self._session.total_bytes
+        self._board.begin("weights", total, "bytes")
+        if self._final.exists():
+            self._board.finish("weights", "already here")
+            return self._final
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._allocate()
+            missing = [part for part in self._session.parts if not self._kept(part)]
+            with (self._folder / _JOURNAL).open("a") as journal:
+                self._fetch_all(missing, journal)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise BootFailed(
+                    "disk_full",
+                    "weights",
+                    f"the disk has no room for {total} bytes of weights at {self._final.parent}",
+                    "choose an instance type with more disk, or a smaller model",
+                ) from error
+            raise
+        (self._folder / _JOURNAL).unlink()
+        self._folder.rename(self._final)
+        self._board.finish("weights")
+        return self._final
+
+    def _allocate(self) -> None:
+        for path, size in self._session.files:
+            target = self._folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("ab") as file:
+                if size:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                os.ftruncate(file.fileno(), size)
+
+    def _kept(self, part: Part) -> bool:
+        """Tell whether a part was fetched before a reboot and is still what it should be."""
+        try:
+            noted = f"{part.path}\t{part.index}\n" in (self._folder / _JOURNAL).read_text()
+        except FileNotFoundError:
+            return False
+        if not noted:
+            return False
+        digest = hashlib.sha256()
+        with (self._folder / part.path).open("rb") as file:
+            file.seek(part.offset)
+            left = part.length
+            while left and (block := file.read(min(left, _BUFFER_BYTES))):
+                digest.update(block)
+                left -= len(block)
+        if left or digest.hexdigest() != part.sha256:
+            return False
+        self._count(part.length)
+        return True
+
+    def _fetch_all(self, parts: list[Part], journal: Any) -> None:
+        def one(part: Part) -> None:
+            self._fetch_checked(part)
+            with self._lock:
+                journal.write(f"{part.path}\t{part.index}\n")
+                journal.flush()
+
+        with concurrent.futures.ThreadPoolExecutor(self._connections, "weights") as pool:
+            futures = [pool.submit(one, part) for part in parts]
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._cancelled.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _fetch_checked(self, part: Part) -> None:
+        mismatches = 0
+        reason = ""
+        for pause in _pauses():
+            if self._cancelled.is_set():
+                raise BootFailed("download_failed", "weights", "the download was stopped", "launch again")
+            try:
+                received, digest = self._fetch(part)
+            except BootFailed:
+                raise
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                reason = type(error).__name__
+            except http.client.HTTPException as error:
+                reason = type(error).__name__
+            else:
+                if received < part.length:
+                    reason = f"{received} of {part.length} bytes came"
+                elif digest == part.sha256:
+                    return
+                else:
+                    mismatches += 1
+                    reason = "its checksum is wrong"
+                    self._board.say(f"weights: {part.label}: checksum is wrong, attempt {mismatches}")
+                    if mismatches >= _CHECKSUM_ATTEMPTS:
+                        raise BootFailed(
+                            "checksum_mismatch",
+                            "weights",
+                            f"{part.label} is not what the manifest says, {mismatches} times in a row",
+                            _PUSH_AGAIN,
+                        )
+                    continue
+            self._board.say(f"weights: {part.label}: {reason}, trying again")
+            self._cancelled.wait(pause)
+        raise BootFailed(
+            "download_failed",
+            "weights",
+            f"{part.label} could not be fetched in {_ATTEMPTS} attempts: {reason}",
+            "check that the node reaches the storage, and launch again",
+        )
+
+    def _fetch(self, part: Part) -> tuple[int, str]:
+        """Fetch a part into its place; return how many bytes came and their SHA-256."""
+        connection = self._connection()
+        wanted = f"bytes={part.offset}-{part.offset + part.length - 1}"
+        response = connection.request("GET", part.url, headers={"Range": wanted})
+        try:
+            _check_answer(part, response)
+            digest = hashlib.sha256()
+            received = 0
+            with (self._folder / part.path).open("r+b", buffering=0) as file:
+                file.seek(part.offset)
+                for block in self._blocks(response, part.length):
+                    digest.update(block)
+                    file.write(block)
+                    received += len(block)
+                    self._count(len(block))
+        except BaseException:
+            connection.close()
+            raise
+        if received < part.length or digest.hexdigest() != part.sha256:
+            connection.close()
+            self._count(-received)
+        return received, digest.hexdigest()
+
+    def _blocks(self, response: http.client.HTTPResponse, length: int) -> Iterator[memoryview]:
+        buffer = self._buffer()
+        left = length
+        while left and not self._cancelled.is_set():
+            count = response.readinto(buffer[: min(left, _BUFFER_BYTES)])
+            if not count:
+                return
+            left -= count
+            yield buffer[:count]
+
+    def _connection(self) -> https.Connection:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = https.Connection(self._trusted)
+        connection: https.Connection = self._local.connection
+        return connection
+
+    def _buffer(self) -> memoryview:
+        if not hasattr(self._local, "buffer"):
+            self._local.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        buffer: memoryview = self._local.buffer
+        return buffer
+
+    def _count(self, bytes_more: int) -> None:
+        with self._lock:
+            self._done += bytes_more
+            done = self._done
+        self._board.advance("weights", done)
+
+
+def _check_answer(part: Part, response: http.client.HTTPResponse) -> None:
+    if response.status == http.client.NOT_FOUND:
+        raise BootFailed("weights_incomplete", "weights", f"{part.path} is missing in the bucket", _PUSH_AGAIN)
+    if response.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+        raise BootFailed("weights_incomplete", "weights", f"{part.path} is shorter than the manifest says", _PUSH_AGAIN)
+    if response.status == http.client.FORBIDDEN:
+        raise BootFailed(
+            "download_failed",
+            "weights",
+            f"{part.path}: the storage refused the presigned URL",
+            "the session's URLs may have ended: destroy the node and launch it again",
+        )
+    if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
+        response.read()
+        raise http.client.HTTPException(f"HTTP {response.status}")
+    total = (response.getheader("Content-Range") or "").rpartition("/")[2] or response.getheader("Content-Length")
+    if total and total != "*" and int(total) != part.file_size:
+        raise BootFailed(
+            "weights_incomplete",
+            "weights",
+            f"{part.path} has {total} bytes in the bucket and {part.file_size} in the manifest",
+            _PUSH_AGAIN,
+        )
+    if response.status == http.client.OK and part.length != part.file_size:
+        raise http.client.HTTPException("the storage ignored the range")
+
+
+def _pauses() -> Iterator[float]:
+    """Give the pause after each attempt, in seconds, with some chance in it so that nodes don't ask in step."""
+    for attempt in range(_ATTEMPTS):
+        yield _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.5, 1.0)  # noqa: S311
