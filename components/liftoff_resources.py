@@ -15,8 +15,11 @@ class _Resource(pulumi.CustomResource):
     _outputs: tuple[str, ...]
 
     def __init__(self, name: str, inputs: Inputs, opts: pulumi.ResourceOptions) -> None:
-        props: Inputs = {to_camel(key): value for key, value in inputs.items()}
-        super().__init__(self._token, name, {**props, **dict.fromkeys(map(to_camel, self._outputs))}, opts)
+        super().__init__(self._token, name, {**inputs, **dict.fromkeys(self._outputs)}, opts)
+
+    def translate_input_property(self, prop: str) -> str:
+        """Return the property's name for an attribute."""
+        return to_camel(prop)
 
     def translate_output_property(self, prop: str) -> str:
         """Return the attribute's name for a property."""

@@ -98,6 +98,8 @@ def install_environment(
     looker.start()
     try:
         command = [str(uv), "pip", "install", "--python", str(venv / "bin" / "python"), "--no-deps"]
+        # A company's proxy is trusted by the system, not by the list that uv brings along.
+        command.append("--system-certs")
         code, words = follow([*command, "--compile-bytecode", "--requirements", str(listing)], say)
     finally:
         over.set()

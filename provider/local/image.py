@@ -50,14 +50,19 @@ _SOURCES: Final = (
     f"deb {_MIRROR}/debian {_RELEASE}-updates main",
     f"deb {_MIRROR}/debian-security {_RELEASE}-security main",
 )
+_UNUSED_UNITS: Final = (
+    "nginx.service",  # Debian's own pages; ours is liftoff-proxy.service
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "systemd-networkd.service",  # the namespace comes with its address
+    "systemd-networkd.socket",
+)
 _FILES: Final = {
     # Only the seed folder is looked at: no machine here has a metadata service.
     "etc/cloud/cloud.cfg.d/90-liftoff.cfg": (
         "datasource_list: [NoCloud, None]\nlocale: C.UTF-8\nnetwork: {config: disabled}\n"
-    ),
-    "etc/systemd/network/10-host0.network": (
-        # The address is given from outside, with the namespace; networkd only has to find it.
-        "[Match]\nName=host0\n[Network]\nKeepConfiguration=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
     ),
     "etc/hostname": "liftoff\n",
 }
@@ -69,7 +74,7 @@ def ensure_root(say: Say) -> Path:
     Raises:
         Refused: mmdebstrap is missing or failed.
     """
-    recipe = hashlib.sha256(repr((_PACKAGES, _SOURCES, sorted(_FILES.items()))).encode()).hexdigest()[:16]
+    recipe = hashlib.sha256(repr((_PACKAGES, _SOURCES, _UNUSED_UNITS, sorted(_FILES.items()))).encode()).hexdigest()[:16]
     folder = _images() / f"root-{recipe}"
     with locked(_images() / "lock"):
         if not folder.exists():
@@ -110,11 +115,11 @@ def _build_root(folder: Path, say: Say) -> None:
         (target / "var/lib/cloud/seed/nocloud").mkdir(parents=True, exist_ok=True)
         (target / "etc/resolv.conf").unlink(missing_ok=True)
         (target / "etc/resolv.conf").touch()
-        # Each machine is a new one; nginx and Debian's timers are started by nobody but us.
-        (target / "etc/machine-id").write_text("uninitialized\n")
-        for unit in ("nginx.service", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"):
-            run(["chroot", target, "systemctl", "disable", unit], check=False)
-        run(["chroot", target, "systemctl", "enable", "systemd-networkd"])
+        # Each machine is a new one: its id is made when it boots.
+        (target / "etc/machine-id").write_text("")
+        for unit in _UNUSED_UNITS:
+            (target / "etc/systemd/system" / unit).unlink(missing_ok=True)
+            (target / "etc/systemd/system" / unit).symlink_to("/dev/null")
         _bring_authorities(target)
         target.rename(folder)
     say(f"root file system: built in {time.monotonic() - began:.0f} s")

@@ -155,6 +155,8 @@ def _boot_nspawn(folder: Path, spec: MachineSpec, say: Say) -> process.Identity:
         layers.insert(0, image.ensure_baked(spec.requirements, say))
     for part in ("upper", "work", "merged"):
         (folder / part).mkdir()
+    # The upper layer's mode is that of the machine's root folder, which all of its users pass through.
+    (folder / "upper").chmod(0o755)
     image.mount_overlay(folder / "merged", folder / "upper", folder / "work", layers)
     groups = cgroup.make(spec.name)
     cgroup.limit(spec.name, spec.memory_bytes, spec.cpus)
@@ -168,11 +170,13 @@ def _boot_nspawn(folder: Path, spec: MachineSpec, say: Say) -> process.Identity:
             stdout=console,
             stderr=console,
             start_new_session=True,
+            umask=0o022,
             cwd="/",
             env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "SYSTEMD_LOG_LEVEL": "warning"},
         )
     deadline = time.monotonic() + _LEADER_SECONDS
-    while not (leaders := process.children(supervisor.pid)):
+    # nspawn's own children come and go before the machine's init is there.
+    while not (leaders := [pid for pid in cgroup.members(spec.name) if process.is_first_of_namespace(pid)]):
         if supervisor.poll() is not None or time.monotonic() > deadline:
             words = (folder / "console.log").read_text(errors="replace").strip().splitlines()[-5:]
             _remove(spec.name)

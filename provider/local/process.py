@@ -45,12 +45,14 @@ def is_alive(identity: Identity) -> bool:
     return fields is not None and int(fields[19]) == identity.started and fields[0] not in "ZX"
 
 
-def children(pid: int) -> list[int]:
-    """Return the numbers of a process's children."""
+def is_first_of_namespace(pid: int) -> bool:
+    """Tell whether a process is number 1 in a namespace of its own: a machine's init."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
 
 
 def end(identities: Iterable[Identity], first: signal.Signals | int, *, seconds: float) -> bool:
