@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from boot import https, install, plan, services, settings, weights
@@ -85,7 +85,7 @@ def _boot(given: settings.Settings, session: Path, *, overlap: bool) -> int:
 
 def _stay(given: settings.Settings) -> None:
     """Stay with the child processes until the node's life is over; a machine's systemd does this by itself."""
-    end = datetime.strptime(given.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+    end = datetime.strptime(given.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
     while time.time() < end:
         signal.sigtimedwait([], max(0.0, min(end - time.time(), 60.0)))
     os.kill(os.getpid(), signal.SIGTERM)

@@ -82,7 +82,7 @@ def is_installed(venv: Path, requirements: str) -> bool:
 def install_environment(
     venv: Path, requirements: str, say: Callable[[str], None], progress: Callable[[int, int], None]
 ) -> None:
-    """Make the environment from a complete list of requirements; nothing is resolved, so that it is the same everywhere.
+    """Make the environment from a complete list of requirements; nothing is resolved, so it is the same everywhere.
 
     Raises:
         BootFailed: it can't be made.

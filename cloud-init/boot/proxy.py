@@ -6,6 +6,7 @@ vLLM's own `--api-key` leaves routes such as /tokenize, /invocations and /metric
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -60,15 +61,9 @@ http {{
         error_page 401 @unauthorized;
         error_page 404 @not_found;
         error_page 502 503 504 @starting;
-        location @unauthorized {{
-            return 401 '{{"error":{{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}}}';
-        }}
-        location @not_found {{
-            return 404 '{{"error":{{"message":"This route is not served.","type":"invalid_request_error","param":null,"code":"unknown_url"}}}}';
-        }}
-        location @starting {{
-            return 503 '{{"error":{{"message":"The model is not ready.","type":"server_error","param":null,"code":"not_ready"}}}}';
-        }}
+        location @unauthorized {{ return 401 '{unauthorized}'; }}
+        location @not_found {{ return 404 '{not_found}'; }}
+        location @starting {{ return 503 '{starting}'; }}
         location / {{ return 404; }}
         location ~ ^(/health|/v1/({routes}))$ {{
             if ($liftoff_allowed = 0) {{ return 401; }}
@@ -98,9 +93,17 @@ def render(settings: Settings, backend: int, *, modern: bool = False) -> str:
         listen="0.0.0.0" if settings.on_machine else "127.0.0.1",
         port=settings.port,
         routes="|".join(ROUTES),
+        unauthorized=_error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
+        not_found=_error("This route is not served.", "invalid_request_error", "unknown_url"),
+        starting=_error("The model is not ready.", "server_error", "not_ready"),
     )
     # `http2 on` came with nginx 1.25.1; before, it stands with `listen`.
     return config if modern else config.replace("        http2 on;\n", "").replace(" ssl;\n", " ssl http2;\n", 1)
+
+
+def _error(message: str, kind: str, code: str) -> str:
+    """Return an error in the shape that OpenAI's clients understand."""
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def render_key(api_key: str) -> str:

@@ -107,7 +107,7 @@ def run(settings: Settings, weights: Path, board: Board, control: services.Servi
                 "serve_failed",
                 "serve",
                 f"{reason}",
-                "look at its last lines; arguments come from vllmArguments and maxModelLen, memory from the instance type",
+                "look at its last lines; vllmArguments and maxModelLen are yours, memory is the instance type's",
             )
         listening = progress.reached >= len(MILESTONES)
         if listening and time.monotonic() - asked > _ASK_SECONDS:

@@ -16,7 +16,7 @@ import random
 import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from boot import https
 from boot.failure import BootFailed
@@ -173,7 +173,7 @@ class Download:
         self._count(part.length)
         return True
 
-    def _fetch_all(self, parts: list[Part], journal: Any) -> None:
+    def _fetch_all(self, parts: list[Part], journal: TextIO) -> None:
         def one(part: Part) -> None:
             self._fetch_checked(part)
             with self._lock:

@@ -32,9 +32,7 @@ def install_dependencies(root: Path, program: Path, options: RuntimeOptions) -> 
     if options.toolchain != "pip" and locked is not None:
         uv = shutil.which("uv")
         if uv is None:
-            message = (
-                f"{locked / 'uv.lock'} needs `uv`, which is not on PATH. Install uv, or run `make setup`."
-            )
+            message = f"{locked / 'uv.lock'} needs `uv`, which is not on PATH. Install uv, or run `make setup`."
             raise HostError(message)
         extra = {"UV_PROJECT_ENVIRONMENT": str(virtualenv)} if virtualenv else {}
         yield from _output([uv, "sync", "--frozen"], locked, extra)

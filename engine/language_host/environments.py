@@ -69,9 +69,7 @@ class PythonEnvironment:
         if self.virtualenv is not None:
             variables.pop("PYTHONHOME", None)
             variables["VIRTUAL_ENV"] = str(self.virtualenv)
-            variables["PATH"] = os.pathsep.join(
-                filter(None, [str(self.python.parent), inherited.get("PATH", "")])
-            )
+            variables["PATH"] = os.pathsep.join(filter(None, [str(self.python.parent), inherited.get("PATH", "")]))
         return variables
 
 
@@ -105,9 +103,7 @@ def find_environment(
     if asked:
         python = Path(asked).expanduser()
         if not os.access(python, os.X_OK):
-            message = (
-                f"LIFTOFF_PYTHON is {asked!r}, which is no executable file. Name a Python that has `pulumi`."
-            )
+            message = f"LIFTOFF_PYTHON is {asked!r}, which is no executable file. Name a Python that has `pulumi`."
             raise HostError(message)
         return PythonEnvironment(python, _virtualenv_of(python))
     for folder in _upwards(program):

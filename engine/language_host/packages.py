@@ -74,9 +74,7 @@ def list_distributions(environment: PythonEnvironment) -> list[Distribution]:
             timeout=LISTING_SECONDS,
         )
     except OSError as error:
-        message = (
-            f"{environment.python} does not run: {error}. Run `make setup` to make the environment again."
-        )
+        message = f"{environment.python} does not run: {error}. Run `make setup` to make the environment again."
         raise HostError(message) from error
     except subprocess.TimeoutExpired as error:
         message = f"{environment.python} did not list its packages within {LISTING_SECONDS:.0f} s"

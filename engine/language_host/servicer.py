@@ -96,14 +96,10 @@ class LanguageHost(LanguageRuntimeServicer):
         )
 
     @override
-    def Run(
-        self, request: language_pb2.RunRequest, context: grpc.ServicerContext
-    ) -> language_pb2.RunResponse:
+    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
         """Run the program to its end."""
         if request.attach_debugger:
-            message = (
-                "this language host attaches no debugger; install the official Pulumi to debug a program"
-            )
+            message = "this language host attaches no debugger; install the official Pulumi to debug a program"
             return language_pb2.RunResponse(error=message)
         execution = Execution(
             executor=self._executor,
@@ -153,9 +149,7 @@ class LanguageHost(LanguageRuntimeServicer):
         return language_pb2.RuntimeOptionsResponse()
 
     @override
-    def About(
-        self, request: language_pb2.AboutRequest, context: grpc.ServicerContext
-    ) -> language_pb2.AboutResponse:
+    def About(self, request: language_pb2.AboutRequest, context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         """Return which Python runs the program."""
         if not request.HasField("info"):
             return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())

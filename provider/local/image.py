@@ -74,7 +74,9 @@ def ensure_root(say: Say) -> Path:
     Raises:
         Refused: mmdebstrap is missing or failed.
     """
-    recipe = hashlib.sha256(repr((_PACKAGES, _SOURCES, _UNUSED_UNITS, sorted(_FILES.items()))).encode()).hexdigest()[:16]
+    recipe = hashlib.sha256(repr((_PACKAGES, _SOURCES, _UNUSED_UNITS, sorted(_FILES.items()))).encode()).hexdigest()[
+        :16
+    ]
     folder = _images() / f"root-{recipe}"
     with locked(_images() / "lock"):
         if not folder.exists():

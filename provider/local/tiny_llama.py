@@ -1,4 +1,4 @@
-"""The dev model: a Llama so small that any host loads it, the same bytes each time, made without any machine learning library.
+"""The dev model: a Llama so small that any host loads it, the same bytes each time, made with the standard library.
 
 Its answers are nonsense; that they come at all is what it is for.
 """
