@@ -3,6 +3,8 @@
 Usage: bootstrap.py SETTINGS ROOT. It has to stay small: it travels in the user data.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import json
@@ -12,6 +14,7 @@ import ssl
 import sys
 import time
 import urllib.parse
+from typing import Any
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "boot", str(settings_path), str(session)])
 
 
-def fetch(settings: dict) -> bytes:
+def fetch(settings: dict[str, Any]) -> bytes:
     """Return the session document; without it there is no boot, which the mailbox is told if it can be."""
     reason = ""
     for pause in (1, 2, 4, 8, 15, 30, 60):
@@ -50,7 +53,7 @@ def fetch(settings: dict) -> bytes:
     sys.exit(1)
 
 
-def request(settings: dict, method: str, url: str, body: "bytes | None" = None) -> "tuple[int, bytes]":
+def request(settings: dict[str, Any], method: str, url: str, body: bytes | None = None) -> tuple[int, bytes]:
     parts = urllib.parse.urlsplit(url)
     trusted = ssl.create_default_context()
     if settings["storage_ca"]:
@@ -67,7 +70,7 @@ def request(settings: dict, method: str, url: str, body: "bytes | None" = None) 
         connection.close()
 
 
-def letter(settings: dict, reason: str) -> dict:
+def letter(settings: dict[str, Any], reason: str) -> dict[str, Any]:
     now = time.time()
     phase = {"state": "pending", "started_at": None, "ended_at": None, "done": 0, "total": 0, "unit": "steps"}
     return {

@@ -122,7 +122,7 @@ def _desk(folder: Path) -> Iterator[Desk]:
     yield desk
     done = desk.run("destroy", "--stack", desk.stack, "--yes", "--remove")
     (ROOT / f"Pulumi.{desk.stack}.yaml").unlink(missing_ok=True)
-    assert done.code == 0, done.text
+    assert done.code == 0 or "stack_missing" in done.text, done.text
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_damaged_weights_end_the_boot_and_are_never_served(
     # The tiny model has to be in the bucket before it can be damaged.
     folder = ROOT / "build" / "tiny-llama"
     assert desk.run("local", "model", str(folder)).code == 0
-    pushed = desk.run("weights", "push", str(folder), "s3://liftoff/models/tiny-llama", "--local")
+    pushed = desk.run("weights", "push", str(folder), "s3://liftoff/models/tiny-llama", "--stack", "dev")
     assert pushed.code == 0, pushed.text
     failed = desk.launch(weights=_damaged(change))
     assert failed.code != 0

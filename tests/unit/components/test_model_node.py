@@ -1,7 +1,7 @@
 """The program with mocks: what is declared, whose child it is, and what is kept secret."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pulumi
 import pytest
@@ -44,6 +44,11 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 }
 
 
+Test = TypeVar("Test", bound=Callable[..., Any])
+# Waits for the output that a test returns; without it no assertion in an apply would ever run.
+engine_test = cast("Callable[[Test], Test]", pulumi.runtime.test)
+
+
 class RecordingMocks(Mocks):
     def __init__(self) -> None:
         self.made: dict[str, MockResourceArgs] = {}
@@ -52,7 +57,7 @@ class RecordingMocks(Mocks):
         self.made[args.typ.rsplit(":", 1)[-1]] = args
         return f"{args.name}-id", {**args.inputs, **OUTPUTS.get(args.typ.rsplit(":", 1)[-1], {})}
 
-    def call(self, args: MockCallArgs) -> dict[Any, Any]:
+    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         raise AssertionError(f"the program calls nothing, but it called {args.token}")
 
 
@@ -83,7 +88,7 @@ def with_outputs(*outputs: pulumi.Output[Any], then: Callable[[list[Any]], None]
     return pulumi.Output.all(*outputs).apply(then)
 
 
-@pulumi.runtime.test
+@engine_test
 def test_one_node_is_five_resources(mocks: RecordingMocks) -> Any:
     node = ModelNode("dev", asked())
 
@@ -103,7 +108,7 @@ def test_one_node_is_five_resources(mocks: RecordingMocks) -> Any:
     return with_outputs(node.endpoint, then=then)
 
 
-@pulumi.runtime.test
+@engine_test
 def test_the_machine_gets_the_session_in_its_user_data(mocks: RecordingMocks) -> Any:
     node = ModelNode("dev", asked(model="org/model"))
 
@@ -119,7 +124,7 @@ def test_the_machine_gets_the_session_in_its_user_data(mocks: RecordingMocks) ->
     return with_outputs(node.endpoint, then=then)
 
 
-@pulumi.runtime.test
+@engine_test
 def test_the_endpoint_is_told_once_it_answers(mocks: RecordingMocks) -> Any:
     node = ModelNode("dev", asked())
 
@@ -129,7 +134,7 @@ def test_the_endpoint_is_told_once_it_answers(mocks: RecordingMocks) -> Any:
     return with_outputs(node.endpoint, node.api_key, node.expires_at, then=then)
 
 
-@pulumi.runtime.test
+@engine_test
 def test_the_api_key_is_a_secret_output(mocks: RecordingMocks) -> Any:
     node = ModelNode("dev", asked())
 
