@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 import pulumi
 import pytest
 import yaml
+from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from components import settings
@@ -113,7 +114,7 @@ def test_the_machine_gets_the_session_in_its_user_data(mocks: RecordingMocks) ->
     node = ModelNode("dev", asked(model="org/model"))
 
     def then(_: list[Any]) -> None:
-        document = yaml.safe_load(mocks.made["LocalMachine"].inputs["userData"])
+        document = yaml.safe_load(rpc.unwrap_rpc_secret(mocks.made["LocalMachine"].inputs["userData"]))
         (boot,) = (file for file in document["write_files"] if file["path"] == "/etc/liftoff/boot.json")
         given = yaml.safe_load(boot["content"])
         assert boot["permissions"] == "0600"
