@@ -52,6 +52,12 @@ class Mailbox:
         return max(0.0, self._last + _INTERVAL_SECONDS - self._clock())
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        finally:
+            self._connection.close()
+
+    def _write_until_closed(self) -> None:
         while True:
             with self._board.changed:
                 while self._board.version <= self._written or (self.due() > 0 and not self._closing):

@@ -112,6 +112,7 @@ class Download:
         self._lock = threading.Lock()
         self._done = 0
         self._local = threading.local()
+        self._opened: list[https.Connection] = []
 
     def run(self) -> Path:
         """Fetch what is missing and return the folder under its final name.
@@ -139,6 +140,9 @@ class Download:
                     "choose an instance type with more disk, or a smaller model",
                 ) from error
             raise
+        finally:
+            for connection in self._opened:
+                connection.close()
         (self._folder / _JOURNAL).unlink()
         self._folder.rename(self._final)
         self._board.finish("weights")
@@ -187,7 +191,7 @@ class Download:
                     future.result()
             except BaseException:
                 self._cancelled.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
     def _fetch_checked(self, part: Part) -> None:
@@ -269,6 +273,8 @@ class Download:
     def _connection(self) -> https.Connection:
         if not hasattr(self._local, "connection"):
             self._local.connection = https.Connection(self._trusted)
+            with self._lock:
+                self._opened.append(self._local.connection)
         connection: https.Connection = self._local.connection
         return connection
 
