@@ -62,9 +62,12 @@ class LocalMachine(Resource[LocalMachineInputs]):
         outputs: Outputs,
         operation: Operation,
     ) -> Outputs | None:
-        """Return None when the machine is not running any more."""
+        """Return None when the machine has died, and remove what it left: no state will name it again."""
         found = machine.find(resource_id)
-        return None if found is None else {"machineId": found.machine_id, "bootedAt": found.booted_at}
+        if found is None:
+            machine.delete(resource_id, operation.say)
+            return None
+        return {"machineId": found.machine_id, "bootedAt": found.booted_at}
 
     def update(
         self,

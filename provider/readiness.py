@@ -106,17 +106,18 @@ def _await_ready(inputs: ReadinessInputs, operation: Operation) -> Mailbox:
     bucket = Bucket(inputs.storage)
     key = mailbox_key(inputs.run_id)
     began = time.monotonic()
-    shown = ""
+    shown = _WAITING
     last: Mailbox | None = None
-    operation.say(status.render(_WAITING))
+    operation.say(status.render(shown))
     while True:
         mailbox = _newest(bucket, key, inputs, last)
         if mailbox is not None and mailbox is not last:
+            now = status.status_of(mailbox)
+            for step in (*status.passed_since(shown.stage, mailbox), now):
+                if step != shown:
+                    operation.say(status.render(step))
+                    shown = step
             last = mailbox
-            line = status.render(status.status_of(mailbox))
-            if line != shown:
-                operation.say(line)
-                shown = line
         if last is not None and last.state == "failed":
             raise _failed(last)
         if last is not None and last.state == "stopped":

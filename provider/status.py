@@ -151,6 +151,17 @@ def status_of(mailbox: Mailbox) -> Status:
     return Status(_within(Stage.SERVE, 1.0), Stage.SERVE, "answered on the node, asking through the endpoint")
 
 
+def passed_since(stage: Stage, mailbox: Mailbox) -> list[Status]:
+    """Return the node's stages that are over since one was shown: a quick one begins and ends between two letters."""
+    now = status_of(mailbox).stage
+    order = list(Stage)
+    return [
+        Status(_within(between, 1.0), between, _describe(mailbox.phase(name)))
+        for name, between in _PHASE_STAGES.items()
+        if order.index(stage) < order.index(between) < order.index(now)
+    ]
+
+
 def _within(stage: Stage, share: float) -> float:
     """Return the percentage for a share of a stage, to one decimal, always below the next stage's beginning."""
     percent = math.floor((stage.start + (stage.end - stage.start) * share) * 10) / 10

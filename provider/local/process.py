@@ -7,9 +7,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-_DETACHED: Final[list[subprocess.Popen[bytes]]] = []
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,10 @@ def identify(pid: int) -> Identity:
 
 def detached(process: subprocess.Popen[bytes]) -> Identity:
     """Let a process live on after this one, and return its identity."""
-    # Kept, because Python warns when it forgets a child that is still running.
-    _DETACHED.append(process)
-    return identify(process.pid)
+    identity = identify(process.pid)
+    # Python warns about a child that it forgets while it is running; this one is meant to.
+    process.returncode = 0
+    return identity
 
 
 def is_alive(identity: Identity) -> bool:

@@ -101,7 +101,7 @@ def test_a_stack_whose_driver_was_killed_is_picked_up_by_pulumi_up(desk: Desk) -
     # The worker notices that its driver has gone, and ends the engine so that the state is whole.
     deadline = time.monotonic() + 60
     locks = Path(desk.environment["LIFTOFF_STATE"], "pulumi", ".pulumi", "locks")
-    while any(locks.rglob("*.json")) and time.monotonic() < deadline:
+    while list(locks.rglob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
     done: Finished = desk.pulumi("up", "--yes", "--stack", desk.stack, "--non-interactive")
     assert done.code == 0, done.text

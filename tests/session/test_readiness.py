@@ -114,21 +114,23 @@ def test_it_says_what_the_node_says_and_ends_with_a_completion(
     storage: Storage, node: Node, endpoint: str, pair: certificate.KeyPair, recorded: Recorded
 ) -> None:
     def boot() -> None:
-        for letter in (("running", "running", "pending"), ("done", "running", "pending"), ("done", "done", "running")):
-            shown = len(recorded.lines)
+        for letter, stage in (
+            (("running", "running", "pending"), "Installing"),
+            (("done", "running", "pending"), "Loading"),
+            (("done", "done", "running"), "Starting"),
+        ):
             node.write(*letter)
-            while len(recorded.lines) == shown:
+            while not any(stage in line for line in recorded.lines):
                 time.sleep(0.01)
         node.write("done", "done", "done", "ready")
 
     node_thread = threading.Thread(target=boot)
-    recorded.lines.append("")
     node_thread.start()
     run_id, outputs = Readiness().create(inputs(storage, node, endpoint, pair), recorded.operation())
     node_thread.join()
     assert run_id == node.run_id
     assert [phase["phase"] for phase in outputs["timeline"]] == ["install", "weights", "serve"]
-    said = [line.split(":")[0] for line in recorded.lines if line]
+    said = [line.split(":")[0] for line in recorded.lines]
     assert said[0] == "45.0% Provisioning instance"
     assert said[1:4] == ["72.5% Installing dependencies", "85.0% Loading model from R2", "95.0% Starting vLLM"]
 

@@ -155,3 +155,18 @@ def test_a_field_of_a_newer_node_does_no_harm() -> None:
 )
 def test_bytes_are_told_in_the_unit_of_the_whole(done: int, total: int, text: str) -> None:
     assert status.progress(done, total) == text
+
+
+def test_a_stage_that_was_over_between_two_letters_is_told_all_the_same() -> None:
+    both_done = read(
+        install={"state": "done", "total": 3, "done": 3, "unit": "packages"},
+        weights={"state": "done", "total": 2_000_000, "done": 2_000_000, "unit": "bytes"},
+        serve={"state": "running"},
+    )
+    lines = [status.render(step) for step in status.passed_since(Stage.PROVISION, both_done)]
+    assert lines == [
+        "79.9% Installing dependencies: 3 of 3 packages",
+        "89.9% Loading model from R2: 2.0 of 2.0 MB",
+    ]
+    assert status.passed_since(Stage.LOAD, both_done) == []
+    assert status.passed_since(Stage.SERVE, both_done) == []
