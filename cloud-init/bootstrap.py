@@ -1,6 +1,6 @@
 """The first program of a node: fetches the session document, checks it, unpacks the boot program and becomes it.
 
-Usage: bootstrap.py SETTINGS ROOT. It has to stay small: it travels in the user data.
+Usage: bootstrap.py SETTINGS ROOT [OPTION OF THE BOOT PROGRAM …]. It has to stay small: it travels in the user data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
             file.write(document)
         partial.rename(session)
     os.chdir(program)
-    os.execv(sys.executable, [sys.executable, "-m", "boot", str(settings_path), str(session)])
+    os.execv(sys.executable, [sys.executable, "-m", "boot", str(settings_path), str(session), *sys.argv[3:]])
 
 
 def fetch(settings: dict[str, Any]) -> bytes:
