@@ -97,7 +97,7 @@ def test_a_stack_whose_driver_was_killed_is_picked_up_by_pulumi_up(desk: Desk) -
     process = desk.start(*desk.launch_arguments())
     _until("Provisioning instance", process)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     # The worker notices that its driver has gone, and ends the engine so that the state is whole.
     deadline = time.monotonic() + 60
     locks = Path(desk.environment["LIFTOFF_STATE"], "pulumi", ".pulumi", "locks")
