@@ -1,5 +1,6 @@
 """From nothing to an answered completion on a real machine, with every stage seen, and back to nothing."""
 
+import json
 import os
 import ssl
 import subprocess
@@ -149,6 +150,8 @@ def test_a_refresh_sees_that_a_machine_has_gone_and_up_makes_it_again(launched: 
 
 def test_destroy_leaves_no_machine_no_mount_no_process_and_no_object(launched: tuple[Desk, Finished]) -> None:
     desk, _ = launched
+    exported = json.loads(desk.pulumi("stack", "export", "--stack", desk.stack).out)["deployment"]["resources"]
+    (run_id,) = [resource["id"] for resource in exported if resource["type"] == "liftoff:index:BootSession"]
     done = desk.run("destroy", "--stack", desk.stack, "--yes")
     assert done.code == 0, done.text
     state = desk.environment["LIFTOFF_STATE"]
@@ -157,4 +160,4 @@ def test_destroy_leaves_no_machine_no_mount_no_process_and_no_object(launched: t
     assert state not in subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     assert not [path for path in Path(state, "machines").glob("*") if path.is_dir()]
     cache = Path(desk.environment.get("LIFTOFF_CACHE", Path.home() / ".cache" / "liftoff"))
-    assert not list(cache.glob("storage/data/liftoff/sessions/*"))
+    assert not list(cache.glob(f"storage/data/liftoff/sessions/{run_id}/*"))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from provider import places
+from provider.boot_session import session_prefix
 from provider.local import storage as local_storage
 from provider.resource import Operation
 from provider.storage import Bucket, Storage
@@ -39,7 +41,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
         patch.setenv("LIFTOFF_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv("LIFTOFF_KEYS", str(tmp_path_factory.mktemp("keys")))
         held = local_storage.acquire("test-session", "process")
-        yield Storage(
+        made = Storage(
             endpoint=held.endpoint,
             region=held.region,
             bucket=held.bucket,
@@ -47,7 +49,17 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
             secret_access_key=held.secret_access_key,
             ca_certificate=held.ca_certificate,
         )
+        # Another stack of this host may have sessions in the same bucket: only ours are removed.
+        before = _sessions()
+        yield made
+        for run_id in _sessions() - before:
+            Bucket(made).delete_below(session_prefix(run_id))
         local_storage.release("test-session")
+
+
+def _sessions() -> set[str]:
+    folder = places.cache_folder() / "storage" / "data" / local_storage.BUCKET / "sessions"
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 @pytest.fixture
