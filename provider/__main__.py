@@ -1,7 +1,6 @@
 """Start the plugin: `python -m provider ENGINE_ADDRESS`, as the engine does through `pulumi-resource-liftoff`."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -22,8 +21,6 @@ def resources() -> Iterable[server.AnyResource]:
 
 def main() -> None:
     """Serve on the engine's behalf until it is done with us."""
-    # The engine tells us of a cancel by gRPC; the terminal's Ctrl-C must not end us before that.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
     if len(sys.argv) < 2:
         sys.exit("usage: pulumi-resource-liftoff ENGINE_ADDRESS (started by the Pulumi engine)")

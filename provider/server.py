@@ -4,6 +4,7 @@ Protocol: https://github.com/pulumi/pulumi, `proto/pulumi/provider.proto`.
 """
 
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ from provider.resource import Inputs, Operation, Outputs, Refused, Resource
 
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """The largest message either side may send; the engine and the SDKs use the same figure."""
+_GRACE_SECONDS: Final = 30.0
+"""How long an operation in flight may go on after the engine has told this plugin to end."""
 
 AnyResource = Resource[Any]
 
@@ -83,8 +86,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """End what waits: every running operation sees it at its next wait."""
-        self._cancelled.set()
+        self.cancel()
         return empty_pb2.Empty()
+
+    def cancel(self) -> None:
+        """End what waits."""
+        self._cancelled.set()
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate inputs; what is not known yet is left for the update."""
@@ -258,9 +265,16 @@ def serve(engine_address: str, resources: Callable[[], Iterable[AnyResource]], v
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ],
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-        Servicer(Engine(engine_address), resources(), version), server
-    )
+    servicer = Servicer(Engine(engine_address), resources(), version)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+
+    def stop(*_: object) -> None:
+        # The engine interrupts its plugins when it is done, and waits 5 s for one that stays.
+        servicer.cancel()
+        server.stop(_GRACE_SECONDS)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)

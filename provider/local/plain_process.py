@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from provider import places
 from provider.local import process
 
 _BOOTSTRAP: Final = "/usr/local/lib/liftoff/bootstrap.py"
@@ -38,10 +39,21 @@ def start(folder: Path, user_data: str) -> process.Identity:
             stdout=console,
             stderr=console,
             start_new_session=True,
+            env=_environment(),
         )
     identity = process.detached(started)
     (folder / "session").write_text(str(identity.pid))
     return identity
+
+
+def _environment() -> dict[str, str]:
+    """Return what the node may know of this host's environment: no key of the stack, no credentials of a cloud."""
+    passed = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY")
+    wheels = places.cache_folder() / "wheels"
+    return {name: os.environ[name] for name in passed if name in os.environ} | {
+        "UV_CACHE_DIR": str(wheels),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def end(identity: process.Identity, seconds: float) -> None:
