@@ -5,7 +5,12 @@ import pulumi
 from components import settings
 from components.model_node import ModelNode
 
-asked = settings.load(pulumi.Config("liftoff"), pulumi.get_stack())
+try:
+    asked = settings.load(pulumi.Config("liftoff"), pulumi.get_stack())
+except settings.SettingsRefused as refused:
+    # A RunError is shown as it is, without a traceback.
+    raise pulumi.RunError(str(refused)) from refused
+
 node = ModelNode(asked.name, asked)
 
 pulumi.export("endpoint", node.endpoint)

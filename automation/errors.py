@@ -243,12 +243,18 @@ def _unknown(raw: str, stage: Stage, resource: str) -> LaunchFailure:
 _FRAME: Final = re.compile(r'^\s*(File "|Traceback|\^+\s*$|~+\^*)')
 
 
+def is_traceback(text: str) -> bool:
+    """Tell whether a program of Python's raised, and this is what it said."""
+    return "Traceback (most recent call last)" in text
+
+
 def _gist(raw: str) -> str:
-    """Return the text without the frames of a traceback, at most 20 lines."""
+    """Return the text with only the last frame of a traceback, at most 20 lines."""
     lines = raw.strip().splitlines()
-    if any("Traceback (most recent call last)" in line for line in lines):
-        # The lines of code below a frame are indented, the exception's own text is not.
-        lines = [line for line in lines if not _FRAME.match(line) and not line.startswith("    ")]
+    if is_traceback(raw):
+        # The lines of code below a frame are indented, the exception's own text is not. The last frame says where.
+        where = [line.strip() for line in lines if line.strip().startswith('File "')][-1:]
+        lines = [*(line for line in lines if not _FRAME.match(line) and not line.startswith("    ")), *where]
     kept = [line.rstrip() for line in lines if line.strip()]
     return "\n".join(kept[-20:]) or "no text was given"
 

@@ -312,7 +312,8 @@ def judge(result: Result, failing: list[Event], stage: Stage) -> LaunchFailure:
     cause = next((event for event in told if event.urn), None) or next(iter(told), None)
     failed = next((event for event in failing if event.kind == "failed"), None)
     resource = stages.name_of(cause.urn) if cause and cause.urn else failed.name if failed else ""
-    raw = cause.message if cause is not None and cause.urn else result.text or (cause.message if cause else "")
+    own_words = cause is not None and (bool(cause.urn) or errors.is_traceback(cause.message))
+    raw = cause.message if cause is not None and own_words else result.text or (cause.message if cause else "")
     failure = errors.classify(raw, stage, resource)
     if result.cancelled == "user":
         return LaunchFailure(

@@ -98,7 +98,11 @@ def load(config: Config, stack: str) -> Settings:
     except ValidationError as error:
         raise SettingsRefused(
             "\n".join(
-                _line(".".join(map(str, problem["loc"])), given.get(str(problem["loc"][0])), problem["msg"])
+                _line(
+                    ".".join(map(str, problem["loc"])),
+                    given.get(str(problem["loc"][0])),
+                    problem["msg"].removeprefix("Value error, "),
+                )
                 for problem in error.errors(include_url=False, include_input=False)
             )
         ) from error

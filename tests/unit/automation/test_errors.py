@@ -101,7 +101,7 @@ def test_an_operation_that_was_cancelled_is_no_failure_of_a_cloud() -> None:
     assert errors.classify(str(refused), Stage.REQUEST).kind is Kind.CANCELLED
 
 
-def test_a_programs_traceback_is_told_without_its_frames() -> None:
+def test_a_programs_traceback_is_told_with_its_last_frame_alone() -> None:
     text = (
         "error: Program failed with an unhandled exception:\nTraceback (most recent call last):\n"
         '  File "/p/__main__.py", line 8, in <module>\n    asked = settings.load()\n            ^^^^^^^^^^^^^^^\n'
@@ -112,6 +112,7 @@ def test_a_programs_traceback_is_told_without_its_frames() -> None:
     assert failure.message.splitlines() == [
         "error: Program failed with an unhandled exception:",
         "components.settings.SettingsRefused: liftoff:model: given nothing; allowed: a name",
+        'File "/p/__main__.py", line 8, in <module>',
     ]
 
 

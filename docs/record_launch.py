@@ -1,0 +1,53 @@
+"""Record a real launch for the README: what a terminal shows in the middle and at the end, as one SVG.
+
+    uv run python docs/record_launch.py docs/launch.svg
+
+Needs tmux. It launches and destroys the dev stack.
+"""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+_SESSION = "liftoff-record"
+_SIZE = ("110", "44")
+
+
+def main() -> None:
+    """Record, and write the picture."""
+    goal = Path(sys.argv[1])
+    _tmux("new-session", "-d", "-s", _SESSION, "-x", _SIZE[0], "-y", _SIZE[1], "PS1='$ ' bash --norc")
+    try:
+        _tmux("send-keys", "-t", _SESSION, "clear; liftoff launch --stack dev --yes", "Enter")
+        middle = _await("Starting vLLM", "%")
+        end = _await("take it down", "take it down")
+    finally:
+        _tmux("kill-session", "-t", _SESSION)
+        subprocess.run(["liftoff", "destroy", "--stack", "dev", "--yes"], check=True, stdout=subprocess.DEVNULL)
+    console = Console(record=True, width=int(_SIZE[0]), file=io.StringIO())
+    for part in (middle, "", end):
+        console.print(Text.from_ansi(part.strip("\n")))
+    goal.write_text(console.export_svg(title="liftoff launch"))
+
+
+def _await(text: str, also: str) -> str:
+    """Return the screen once it shows a text."""
+    while True:
+        screen = _tmux("capture-pane", "-e", "-p", "-t", _SESSION)
+        if text in screen and also in screen:
+            time.sleep(1)  # the rest of the same frame
+            return _tmux("capture-pane", "-e", "-p", "-t", _SESSION)
+        time.sleep(0.2)
+
+
+def _tmux(*arguments: str) -> str:
+    return subprocess.run(["tmux", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
