@@ -17,7 +17,7 @@ MODEL: Final = "tiny-llama"
 
 def is_wanted(asked: Settings) -> bool:
     """Tell whether the stack serves the tiny model from this host's bucket."""
-    return asked.provider == "local" and asked.model == MODEL
+    return asked.provider == "local" and asked.model == MODEL and not asked.storage_endpoint
 
 
 def ensure(asked: Settings, note: Callable[[str], None]) -> None:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import pulumi
 
+from components.settings import NodeSettings
+
 
 @dataclass(frozen=True)
 class Site:
@@ -50,6 +52,19 @@ class Serving:
     packages: tuple[str, ...]
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def own_storage(settings: NodeSettings) -> pulumi.Output[dict[str, Any]]:
+    """Return the bucket that the stack's config names, as `BootSession` takes it; a secret."""
+    return pulumi.Output.secret(
+        {
+            "endpoint": settings.storage_endpoint,
+            "region": settings.storage_region,
+            "bucket": settings.bucket,
+            "accessKeyId": settings.storage_access_key_id,
+            "secretAccessKey": settings.storage_secret_access_key,
+        }
+    )
 
 
 class Cloud(Protocol):

@@ -2,11 +2,11 @@
 
 import platform
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 
-from components.cloud import Machine, Serving, Site
+from components.cloud import Machine, Serving, Site, own_storage
 from components.liftoff_resources import LocalMachine, LocalNetwork, LocalStorage
 from components.settings import LocalSettings
 
@@ -36,33 +36,22 @@ class LocalCloud:
         self._network = LocalNetwork(
             f"{settings.name}-network", {"name": settings.name, "isolation": settings.isolation}, opts
         )
-        storage = LocalStorage(
-            f"{settings.name}-storage",
-            {"name": settings.name, "isolation": self._network.resolved_isolation},
-            opts,
-        )
-        keys = ("endpoint", "region", "bucket", "access_key_id", "secret_access_key", "ca_certificate")
-        return Site(
-            address=self._network.address,
-            port=self._network.port,
-            storage=pulumi.Output.secret(
-                pulumi.Output.all(*(getattr(storage, key) for key in keys)).apply(
-                    lambda values: dict(
-                        zip(
-                            (
-                                "endpoint",
-                                "region",
-                                "bucket",
-                                "accessKeyId",
-                                "secretAccessKey",
-                                "caCertificate",
-                            ),
-                            values,
-                            strict=True,
-                        )
-                    )
-                )
-            ),
+        storage = own_storage(settings) if settings.storage_endpoint else self._local_storage(opts)
+        return Site(address=self._network.address, port=self._network.port, storage=storage)
+
+    def _local_storage(self, opts: pulumi.ResourceOptions) -> pulumi.Output[dict[str, Any]]:
+        """Take a lease on this host's S3 server."""
+        name = self._settings.name
+        lease = LocalStorage(f"{name}-storage", {"name": name, "isolation": self._network.resolved_isolation}, opts)
+        return pulumi.Output.secret(
+            pulumi.Output.all(
+                endpoint=lease.endpoint,
+                region=lease.region,
+                bucket=lease.bucket,
+                accessKeyId=lease.access_key_id,
+                secretAccessKey=lease.secret_access_key,
+                caCertificate=lease.ca_certificate,
+            ).apply(dict)
         )
 
     def machine(self, user_data: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Machine:

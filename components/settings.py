@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from provider.manifest import split_uri
@@ -45,6 +46,14 @@ class NodeSettings(BaseModel):
     """Name under which the model is served."""
     weights: str
     """`s3://BUCKET/PREFIX` of the weights."""
+    storage_endpoint: str = ""
+    """https:// URL of the bucket's S3 API; empty where the provider has storage of its own."""
+    storage_region: str = "auto"
+    """Region of the bucket; `auto` for R2."""
+    storage_access_key_id: str = Field(default="", repr=False)
+    """Access key that may read and write the bucket."""
+    storage_secret_access_key: str = Field(default="", repr=False)
+    """Its secret."""
     max_model_len: int = Field(default=0, ge=0)
     """Longest context in tokens; 0 leaves it to vLLM."""
     vllm_arguments: tuple[str, ...] = ()
@@ -53,6 +62,25 @@ class NodeSettings(BaseModel):
     """A node that has not answered a completion after this time has failed."""
     lifetime_seconds: int = Field(ge=600, le=31 * 24 * 3600)
     """The node ends itself after this time."""
+
+    @field_validator("storage_endpoint")
+    @classmethod
+    def _only_https(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme != "https" or not urlsplit(value).hostname):
+            raise ValueError("must be an https:// URL")
+        return value
+
+    @field_validator("storage_access_key_id", "storage_secret_access_key")
+    @classmethod
+    def _given_with_endpoint(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("storage_endpoint"):
+            raise ValueError("a key, since storageEndpoint is set")
+        return value
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of weights and mailbox."""
+        return split_uri(self.weights)[0]
 
     @field_validator("weights")
     @classmethod
@@ -77,6 +105,7 @@ Settings = LocalSettings
 """The union of all providers' settings, told apart by `provider`."""
 
 _MODELS: Final[Mapping[str, type[LocalSettings]]] = {"local": LocalSettings}
+_SECRET: Final = frozenset({"storageAccessKeyId", "storageSecretAccessKey"})
 _LISTS: Final = frozenset({"vllmArguments"})
 
 
@@ -114,5 +143,5 @@ def node_name(stack: str) -> str:
 
 
 def _line(field: str, given: object, allowed: str) -> str:
-    shown = "nothing" if given in (None, "") else repr(given)
+    shown = "nothing" if given in (None, "") else "a secret" if field in _SECRET else repr(given)
     return f"liftoff:{field}: given {shown}; allowed: {allowed}. Set it: pulumi config set liftoff:{field} VALUE"

@@ -110,6 +110,21 @@ def test_one_node_is_five_resources(mocks: RecordingMocks) -> Any:
 
 
 @engine_test
+def test_a_bucket_of_ones_own_takes_the_place_of_this_hosts(mocks: RecordingMocks) -> Any:
+    keys = {"storage_access_key_id": "AKIA", "storage_secret_access_key": "hush"}
+    node = ModelNode("dev", asked(storage_endpoint="https://account.r2.cloudflarestorage.com", **keys))
+
+    def then(_: list[Any]) -> None:
+        assert "LocalStorage" not in mocks.made
+        given = mocks.made["BootSession"].inputs["storage"]
+        assert rpc.is_rpc_secret(given)
+        assert rpc.unwrap_rpc_secret(given)["bucket"] == "liftoff"
+        assert "hush" not in str(mocks.made["LocalMachine"].inputs)
+
+    return with_outputs(node.endpoint, then=then)
+
+
+@engine_test
 def test_the_machine_gets_the_session_in_its_user_data(mocks: RecordingMocks) -> Any:
     node = ModelNode("dev", asked(model="org/model"))
 

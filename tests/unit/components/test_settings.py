@@ -53,6 +53,7 @@ def test_every_field_has_a_key_in_the_project_and_every_key_a_field() -> None:
     [
         ("provider", "ibm", "one of local"),
         ("weights", "https://x/y", "must be s3://BUCKET/PREFIX"),
+        ("storageEndpoint", "http://bucket", "must be an https:// URL"),
         ("isolation", "docker", "'auto', 'nspawn' or 'process'"),
         ("lifetimeSeconds", 5, "greater than or equal to 600"),
         ("bootDeadlineSeconds", "soon", "valid integer"),
@@ -67,6 +68,20 @@ def test_a_refusal_names_field_given_and_allowed(field: str, value: object, allo
     assert f"liftoff:{field}: given" in line
     assert str(value) in line
     assert allowed in line
+
+
+def test_a_bucket_of_ones_own_needs_its_keys_and_shows_none() -> None:
+    endpoint = "https://account.r2.cloudflarestorage.com"
+    with pytest.raises(settings.SettingsRefused) as caught:
+        settings.load(FakeConfig(storageEndpoint=endpoint, storageAccessKeyId="AKIA"), "dev")
+    assert "liftoff:storageSecretAccessKey: given nothing; allowed: a key, since storageEndpoint is set" in str(
+        caught.value
+    )
+    assert "AKIA" not in str(caught.value)
+    keys = {"storageAccessKeyId": "AKIA", "storageSecretAccessKey": "hush"}
+    loaded = settings.load(FakeConfig(storageEndpoint=endpoint, **keys), "dev")
+    assert (loaded.bucket, loaded.storage_region) == ("liftoff", "auto")
+    assert "hush" not in repr(loaded)
 
 
 def test_all_refused_fields_are_told_at_once() -> None:
