@@ -1,12 +1,17 @@
 """The Liftoff program: the stack's settings become one ModelNode, and what it is like becomes the stack's outputs."""
 
 import pulumi
+from pulumi.runtime import is_config_secret
 
 from components import settings
 from components.model_node import ModelNode
 
 try:
-    asked = settings.load(pulumi.Config("liftoff"), pulumi.get_stack())
+    asked = settings.load(
+        pulumi.Config("liftoff"),
+        pulumi.get_stack(),
+        is_encrypted=lambda key: is_config_secret(f"liftoff:{key}"),
+    )
 except settings.SettingsRefused as refused:
     # A RunError is shown as it is, without a traceback.
     raise pulumi.RunError(str(refused)) from refused

@@ -166,7 +166,7 @@ _RULES: Final = (
     _rule(
         r"\b(SettingsRefused|AzureSpotIsNotSupportedForThisVMSize|AzureSpotFeatureNotEnabledForSubscription)\b|"
         r"\b(InvalidParameterValue|InvalidParameterCombination|InvalidParameter)\b|"
-        r"do not support live migration|Missing required configuration variable",
+        r"do not support live migration|Missing required configuration variable|(validating stack config)",
         Kind.CONFIGURATION,
         _CHANGE,
     ),

@@ -194,7 +194,7 @@ class Session:
             limit_seconds=limit_seconds,
             remove=remove,
         )
-        with stack_file.without_salt(self.project, self.stack):
+        with stack_file.untouched(self.project, self.stack):
             worker = Worker(request, self.journal.worker_log)
             self.interrupts.watch(worker)
             if operation == "up" and self.interrupts.count == 1:
@@ -286,8 +286,9 @@ def validate(project: Path, stack: str, config: Mapping[str, str]) -> settings.S
     Raises:
         Stopped: with a line for each setting that can't be used.
     """
+    values = stack_file.read(project, stack, config)
     try:
-        return settings.load(stack_file.read(project, stack, config), stack)
+        return settings.load(values, stack, is_encrypted=values.is_encrypted)
     except settings.SettingsRefused as error:
         raise Stopped(
             Kind.CONFIGURATION,

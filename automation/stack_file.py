@@ -14,7 +14,6 @@ from automation.errors import Kind, Stopped
 from automation.worker import SECRET
 
 _SECRET_WORDS: Final = re.compile(r"secret|passphrase|password|token|apikey|accesskey", re.IGNORECASE)
-_SALT: Final = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class Values:
         """Return a value that is JSON."""
         value = self.values.get(key)
         return json.loads(value) if isinstance(value, str) else value
+
+    def is_encrypted(self, key: str) -> bool:
+        """Return whether a value is a secret of the stack's file."""
+        return bool(self.values.get(key) == SECRET)
 
 
 def project_name(project: Path) -> str:
@@ -88,20 +91,25 @@ def read(project: Path, stack: str, given: Mapping[str, str]) -> Values:
 
 
 @contextlib.contextmanager
-def without_salt(project: Path, stack: str) -> Iterator[None]:
-    """Take the salt out of the stack's file again where there was none.
+def untouched(project: Path, stack: str) -> Iterator[None]:
+    """Give the stack's file its text back where the engine changed no value of it.
 
-    The engine adds one per machine to a file that is under version control; it also keeps it in the state, and the
-    file needs it only for secrets of its own.
+    The engine writes the file anew, numbers in quotes, and adds a salt per machine to what is under version control; it
+    also keeps the salt in the state, and the file needs it only for secrets of its own.
     """
     path = path_of(project, stack)
-    had_none = path.exists() and not _SALT.search(path.read_text())
+    before = path.read_text() if path.exists() else ""
+    salt_is_new_and_needed = re.search(r"^\s+(- )?secure:", before, re.MULTILINE) and "\nencryptionsalt:" not in before
     try:
         yield
     finally:
-        text = path.read_text() if path.exists() else ""
-        if had_none and _SALT.search(text) and not re.search(r"^\s+(- )?secure:", text, re.MULTILINE):
-            path.write_text(_SALT.sub("", text))
+        if before and not salt_is_new_and_needed and path.exists() and _values(path.read_text()) == _values(before):
+            path.write_text(before)
+
+
+def _values(text: str) -> dict[str, Any]:
+    found = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - scalars stay text
+    return {key: value for key, value in found.items() if key != "encryptionsalt"} if isinstance(found, dict) else {}
 
 
 def _project_file(project: Path) -> Path:

@@ -1,7 +1,7 @@
 """The stack's config as frozen models, one per provider, and every reason why it is refused at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -105,12 +105,18 @@ Settings = LocalSettings
 """The union of all providers' settings, told apart by `provider`."""
 
 _MODELS: Final[Mapping[str, type[LocalSettings]]] = {"local": LocalSettings}
-_SECRET: Final = frozenset({"storageAccessKeyId", "storageSecretAccessKey"})
+SECRETS: Final = frozenset({"storageAccessKeyId", "storageSecretAccessKey"})
+"""Keys that have to be encrypted in the stack's file."""
 _LISTS: Final = frozenset({"vllmArguments"})
 
 
-def load(config: Config, stack: str) -> Settings:
+def load(config: Config, stack: str, *, is_encrypted: Callable[[str], bool]) -> Settings:
     """Return the stack's settings.
+
+    Args:
+        config: the project's config.
+        stack: the stack's name.
+        is_encrypted: whether the value of a key is encrypted in the stack's file.
 
     Raises:
         SettingsRefused: with every field that can't be used.
@@ -121,7 +127,11 @@ def load(config: Config, stack: str) -> Settings:
     model = _MODELS[provider]
     keys = {field.alias or name for name, field in model.model_fields.items()} - {"name"}
     given = {key: config.get_object(key) if key in _LISTS else config.get(key) for key in keys}
-    values = {key: value for key, value in given.items() if value is not None}
+    plain = [key for key in sorted(SECRETS) if given[key] and not is_encrypted(key)]
+    if plain:
+        raise SettingsRefused("\n".join(_line(key, given[key], "an encrypted value") for key in plain))
+    # Given as empty, so that a missing one is validated, too.
+    values = dict.fromkeys(SECRETS, "") | {key: value for key, value in given.items() if value is not None}
     try:
         return TypeAdapter(model).validate_python({**values, "name": node_name(stack)})
     except ValidationError as error:
@@ -143,5 +153,6 @@ def node_name(stack: str) -> str:
 
 
 def _line(field: str, given: object, allowed: str) -> str:
-    shown = "nothing" if given in (None, "") else "a secret" if field in _SECRET else repr(given)
-    return f"liftoff:{field}: given {shown}; allowed: {allowed}. Set it: pulumi config set liftoff:{field} VALUE"
+    shown = "nothing" if given in (None, "") else "a value in plain text" if field in SECRETS else repr(given)
+    command = "pulumi config set --secret" if field in SECRETS else "pulumi config set"
+    return f"liftoff:{field}: given {shown}; allowed: {allowed}. Set it: {command} liftoff:{field} VALUE"

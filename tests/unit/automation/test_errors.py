@@ -64,6 +64,11 @@ from provider.status import Stage
             "The zone 'projects/p/zones/us-c1-a' does not have enough resources available to fulfill the request.",
         ),
         (Kind.THROTTLED, "throttled", "Error 403: Quota exceeded for quota metric 'Queries' and limit 'per minute'"),
+        (
+            Kind.CONFIGURATION,
+            "validating_stack_config",
+            "error: validating stack config: Stack 'dev' is missing configuration value 'liftoff:model'",
+        ),
         (Kind.CREDENTIALS, "incorrect_passphrase", "error: could not deserialize deployment: incorrect passphrase"),
     ],
 )

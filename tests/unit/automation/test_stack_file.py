@@ -61,21 +61,29 @@ def test_a_secret_is_not_taken_from_the_command_line(project: Path, key: str) ->
     assert "hush" not in str(caught.value)
 
 
-def test_the_salt_that_the_engine_adds_is_taken_out_again(project: Path) -> None:
+def test_the_salt_and_quotes_that_the_engine_adds_are_taken_out_again(project: Path) -> None:
     path = project / "Pulumi.prod.yaml"
-    path.write_text("# mine\nconfig:\n  liftoff:model: tiny\n")
-    before = path.read_text()
-    with stack_file.without_salt(project, "prod"):
-        path.write_text(before + "encryptionsalt: v1:abc:v1:def\n")
+    before = "# mine\nconfig:\n  liftoff:cpus: 2\n"
+    path.write_text(before)
+    with stack_file.untouched(project, "prod"):
+        path.write_text(before.replace("2", '"2"') + "encryptionsalt: v1:abc:v1:def\n")
     assert path.read_text() == before
+
+
+def test_a_value_that_was_changed_stays_changed(project: Path) -> None:
+    path = project / "Pulumi.prod.yaml"
+    path.write_text("config:\n  liftoff:cpus: 2\n")
+    with stack_file.untouched(project, "prod"):
+        path.write_text("config:\n  liftoff:cpus: 4\n")
+    assert "4" in path.read_text()
 
 
 def test_a_salt_that_was_there_or_is_needed_stays(project: Path) -> None:
     path = project / "Pulumi.dev.yaml"
-    with stack_file.without_salt(project, "dev"):
+    with stack_file.untouched(project, "dev"):
         path.write_text(path.read_text() + "encryptionsalt: v1:abc:v1:def\n")
     assert "encryptionsalt" in path.read_text(), "its secret needs it"
-    with stack_file.without_salt(project, "dev"):
+    with stack_file.untouched(project, "dev"):
         pass
     assert "encryptionsalt" in path.read_text()
 
