@@ -69,8 +69,11 @@ test: setup engine images check ## Run all checks and all tests
 	.venv/bin/pytest
 
 .PHONY: bench
-bench: setup engine images ## Measure launches and downloads
-	uv run --frozen --group bench python -m benchmarks
+bench: setup engine images ## Measure boots, downloads and launches
+	uv sync --frozen --group bench
+	.venv/bin/python -m benchmarks.boot --gib 2 --svg docs/boot.svg
+	.venv/bin/python -m benchmarks.weights --gib 4
+	.venv/bin/python -m benchmarks.overhead --runs 3
 
 .PHONY: clean
 clean: ## Remove what this folder holds of builds; the cache stays

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from provider.storage import Bucket, Storage
 
 _PREFIX: Final = "benchmark-weights"
 _NAME: Final = "model.safetensors"
+_CHECKED: Final = "s5cmd, then sha256sum"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def main() -> None:
         return
     size = int(asked.gib * (1 << 30))
     with _pushed(size) as (storage, manifest, folder):
-        runs: dict[str, list[Run]] = {"ours": [], "s5cmd": [], "boto3": []}
+        runs: dict[str, list[Run]] = {"ours": [], "s5cmd": [], _CHECKED: [], "boto3": []}
         # In turn, so that a machine whose speed drifts does so for all.
         for _ in range(asked.runs):
             for name, done in runs.items():
@@ -101,8 +103,11 @@ def _measure(name: str, storage: Storage, manifest: Manifest, folder: Path) -> R
         "SSL_CERT_FILE": str(folder / "ca.pem"),
     }
     given = ""
+    s5cmd = ["s5cmd", "--endpoint-url", storage.endpoint, "cp", f"s3://{storage.bucket}/{key}", str(goal)]
     if name == "s5cmd":
-        command = ["s5cmd", "--endpoint-url", storage.endpoint, "cp", f"s3://{storage.bucket}/{key}", str(goal)]
+        command = s5cmd
+    elif name == _CHECKED:
+        command = ["sh", "-c", f'{shlex.join(s5cmd)} && sha256sum "{goal}"']
     else:
         command = [sys.executable, "-m", "benchmarks.weights", "--child", name]
         files = [
@@ -163,7 +168,7 @@ def _print(size: int, runs: dict[str, list[Run]]) -> None:
     ours = statistics.median(run.wall for run in runs["ours"])
     for name, each in runs.items():
         wall = statistics.median(run.wall for run in each)
-        checks = "SHA-256 of each part" if name == "ours" else "no"
+        checks = {"ours": "each part, as it comes", _CHECKED: "the file, afterwards"}.get(name, "no")
         print(
             f"| {name} | {checks} | {size / wall / 1e6:.0f} | {ours / wall:.2f} "
             f"| {statistics.median(run.cpu for run in each):.1f} "

@@ -6,6 +6,7 @@ Needs tmux. It launches and destroys the dev stack.
 """
 
 import io
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from rich.text import Text
 
 _SESSION = "liftoff-record"
 _SIZE = ("110", "44")
+_PATIENCE_SECONDS = 300
 
 
 def main() -> None:
@@ -24,25 +26,26 @@ def main() -> None:
     _tmux("new-session", "-d", "-s", _SESSION, "-x", _SIZE[0], "-y", _SIZE[1], "PS1='$ ' bash --norc")
     try:
         _tmux("send-keys", "-t", _SESSION, "clear; liftoff launch --stack dev --yes", "Enter")
-        middle = _await("Starting vLLM", "%")
-        end = _await("take it down", "take it down")
+        middle = _await(re.compile(r"✓ Loading model.*Starting vLLM +\S", re.DOTALL))
+        end = _await(re.compile("take it down"))
     finally:
         _tmux("kill-session", "-t", _SESSION)
         subprocess.run(["liftoff", "destroy", "--stack", "dev", "--yes"], check=True, stdout=subprocess.DEVNULL)
     console = Console(record=True, width=int(_SIZE[0]), file=io.StringIO())
     for part in (middle, "", end):
-        console.print(Text.from_ansi(part.strip("\n")))
+        console.print(Text.from_ansi(part.strip("\n").replace(str(Path.home()), "~")))
     goal.write_text(console.export_svg(title="liftoff launch"))
 
 
-def _await(text: str, also: str) -> str:
+def _await(pattern: re.Pattern[str]) -> str:
     """Return the screen once it shows a text."""
-    while True:
-        screen = _tmux("capture-pane", "-e", "-p", "-t", _SESSION)
-        if text in screen and also in screen:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < until:
+        if pattern.search(_tmux("capture-pane", "-p", "-t", _SESSION)):
             time.sleep(1)  # the rest of the same frame
             return _tmux("capture-pane", "-e", "-p", "-t", _SESSION)
         time.sleep(0.2)
+    sys.exit(f"not seen after {_PATIENCE_SECONDS} s: {pattern.pattern}")
 
 
 def _tmux(*arguments: str) -> str:
