@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from boot import https, install, serve, weights
+from boot import install, serve, weights
 from boot.failure import BootFailed
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Boot:
         self._board = board
         self._control = control
         self._cancelled = threading.Event()
-        self._trusted = https.context(settings.storage_ca)
 
     def run(self, *, overlap: bool = True) -> None:
         """Go through the phases; `overlap=False` runs them one after the other, for comparison.
@@ -66,7 +65,7 @@ class Boot:
     def _weights(self) -> None:
         folder = self._settings.at(WEIGHTS)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        weights.Download(self._session, folder, self._trusted, self._board, self._cancelled).run()
+        weights.Download(self._session, folder, self._settings.storage_ca, self._board, self._cancelled).run()
 
     def _install(self) -> None:
         board, requirements = self._board, self._session.requirements

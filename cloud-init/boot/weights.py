@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import errno
 import hashlib
-import http.client
+import http
 import json
 import os
 import random
@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TextIO
 
-from boot import https
+from boot import curl
 from boot.failure import BootFailed
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
 
     from boot.board import Board
@@ -33,6 +32,7 @@ _ATTEMPTS = 8
 _CHECKSUM_ATTEMPTS = 3
 _BACKOFF_SECONDS = (0.5, 1, 2, 4, 8, 16, 30)
 _JOURNAL = ".journal"
+_AUTHORITY = ".authorities.pem"
 _PUSH_AGAIN = "upload the model again: liftoff weights push DIR s3://BUCKET/PREFIX"
 
 
@@ -81,13 +81,21 @@ def parse(document: bytes) -> Session:
     for file in given["files"]:
         path, size = str(file["path"]), int(file["size"])
         pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts or pure.parts[0] == _JOURNAL:
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts or pure.parts[0] in (_JOURNAL, _AUTHORITY):
             raise BootFailed("settings_invalid", "weights", f"the path {path!r} leaves its folder", _PUSH_AGAIN)
         files.append((path, size))
         for index, digest in enumerate(file["parts"]):
             offset = index * part_bytes
             parts.append(Part(path, file["url"], size, index, offset, min(part_bytes, size - offset), str(digest)))
     return Session(tuple(parts), tuple(files), str(given["requirements"]))
+
+
+class _Failed(Exception):
+    """A fetch that is worth another attempt; the text says why."""
+
+
+class _WrongChecksum(Exception):
+    """A part came that is not what the manifest says."""
 
 
 class Download:
@@ -97,7 +105,7 @@ class Download:
         self,
         session: Session,
         folder: Path,
-        trusted: ssl.SSLContext,
+        authority: str | None,
         board: Board,
         cancelled: threading.Event,
         connections: int = _CONNECTIONS,
@@ -105,14 +113,13 @@ class Download:
         self._session = session
         self._final = folder
         self._folder = folder.with_name(folder.name + ".partial")
-        self._trusted = trusted
+        self._authority = authority
+        self._trusted: Path | None = None
         self._board = board
         self._cancelled = cancelled
         self._connections = connections
         self._lock = threading.Lock()
         self._done = 0
-        self._local = threading.local()
-        self._opened: list[https.Connection] = []
 
     def run(self) -> Path:
         """Fetch what is missing and return the folder under its final name.
@@ -126,6 +133,7 @@ class Download:
             self._board.finish("weights", "already here")
             return self._final
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._trusted = curl.trust(self._authority, self._folder / _AUTHORITY)
         try:
             self._allocate()
             missing = [part for part in self._session.parts if not self._kept(part)]
@@ -140,10 +148,8 @@ class Download:
                     "choose an instance type with more disk, or a smaller model",
                 ) from error
             raise
-        finally:
-            for connection in self._opened:
-                connection.close()
         (self._folder / _JOURNAL).unlink()
+        (self._folder / _AUTHORITY).unlink(missing_ok=True)
         self._folder.rename(self._final)
         self._board.finish("weights")
         return self._final
@@ -165,14 +171,9 @@ class Download:
             return False
         if not noted:
             return False
-        digest = hashlib.sha256()
-        with (self._folder / part.path).open("rb") as file:
-            file.seek(part.offset)
-            left = part.length
-            while left and (block := file.read(min(left, _BUFFER_BYTES))):
-                digest.update(block)
-                left -= len(block)
-        if left or digest.hexdigest() != part.sha256:
+        try:
+            self._check_digest(part)
+        except _WrongChecksum:
             return False
         self._count(part.length)
         return True
@@ -201,32 +202,21 @@ class Download:
             if self._cancelled.is_set():
                 raise BootFailed("download_failed", "weights", "the download was stopped", "launch again")
             try:
-                received, digest = self._fetch(part)
-            except BootFailed:
-                raise
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise
-                reason = type(error).__name__
-            except http.client.HTTPException as error:
-                reason = type(error).__name__
-            else:
-                if received < part.length:
-                    reason = f"{received} of {part.length} bytes came"
-                elif digest == part.sha256:
-                    return
-                else:
-                    mismatches += 1
-                    reason = "its checksum is wrong"
-                    self._board.say(f"weights: {part.label}: checksum is wrong, attempt {mismatches}")
-                    if mismatches >= _CHECKSUM_ATTEMPTS:
-                        raise BootFailed(
-                            "checksum_mismatch",
-                            "weights",
-                            f"{part.label} is not what the manifest says, {mismatches} times in a row",
-                            _PUSH_AGAIN,
-                        )
-                    continue
+                return self._fetch(part)
+            except _WrongChecksum as error:
+                mismatches += 1
+                reason = str(error)
+                if mismatches >= _CHECKSUM_ATTEMPTS:
+                    raise BootFailed(
+                        "checksum_mismatch",
+                        "weights",
+                        f"{part.label} is not what the manifest says, {mismatches} times in a row",
+                        _PUSH_AGAIN,
+                    ) from error
+                self._board.say(f"weights: {part.label}: {reason}, trying again")
+                continue
+            except _Failed as error:
+                reason = str(error)
             self._board.say(f"weights: {part.label}: {reason}, trying again")
             self._cancelled.wait(pause)
         raise BootFailed(
@@ -236,53 +226,43 @@ class Download:
             "check that the node reaches the storage, and launch again",
         )
 
-    def _fetch(self, part: Part) -> tuple[int, str]:
-        """Fetch a part into its place; return how many bytes came and their SHA-256."""
-        connection = self._connection()
-        wanted = f"bytes={part.offset}-{part.offset + part.length - 1}"
-        response = connection.request("GET", part.url, headers={"Range": wanted})
+    def _fetch(self, part: Part) -> None:
+        """Fetch a part into its place and check it.
+
+        Raises:
+            BootFailed: another attempt would go the same way.
+            _Failed: it may go better the next time.
+            _WrongChecksum: all of it came, but it is not what it should be.
+        """
+        counted = 0
+
+        def watch(received: int) -> bool:
+            nonlocal counted
+            self._count(received - counted)
+            counted = received
+            return not self._cancelled.is_set()
+
+        with (self._folder / part.path).open("r+b", buffering=0) as file:
+            file.seek(part.offset)
+            answer = curl.fetch(part.url, part.offset, part.length, file, self._trusted, watch)
+            watch(answer.received)
         try:
-            _check_answer(part, response)
-            digest = hashlib.sha256()
-            received = 0
-            with (self._folder / part.path).open("r+b", buffering=0) as file:
-                file.seek(part.offset)
-                for block in self._blocks(response, part.length):
-                    digest.update(block)
-                    file.write(block)
-                    received += len(block)
-                    self._count(len(block))
+            _check_answer(part, answer)
+            self._check_digest(part)
         except BaseException:
-            connection.close()
+            self._count(-answer.received)
             raise
-        if received < part.length or digest.hexdigest() != part.sha256:
-            connection.close()
-            self._count(-received)
-        return received, digest.hexdigest()
 
-    def _blocks(self, response: http.client.HTTPResponse, length: int) -> Iterator[memoryview]:
-        buffer = self._buffer()
-        left = length
-        while left and not self._cancelled.is_set():
-            count = response.readinto(buffer[: min(left, _BUFFER_BYTES)])
-            if not count:
-                return
-            left -= count
-            yield buffer[:count]
-
-    def _connection(self) -> https.Connection:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = https.Connection(self._trusted)
-            with self._lock:
-                self._opened.append(self._local.connection)
-        connection: https.Connection = self._local.connection
-        return connection
-
-    def _buffer(self) -> memoryview:
-        if not hasattr(self._local, "buffer"):
-            self._local.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        buffer: memoryview = self._local.buffer
-        return buffer
+    def _check_digest(self, part: Part) -> None:
+        digest = hashlib.sha256()
+        with (self._folder / part.path).open("rb", buffering=0) as file:
+            file.seek(part.offset)
+            left, buffer = part.length, memoryview(bytearray(_BUFFER_BYTES))
+            while left and (count := file.readinto(buffer[: min(left, _BUFFER_BYTES)])):
+                digest.update(buffer[:count])
+                left -= count
+        if digest.hexdigest() != part.sha256:
+            raise _WrongChecksum("its checksum is wrong")
 
     def _count(self, bytes_more: int) -> None:
         with self._lock:
@@ -291,31 +271,32 @@ class Download:
         self._board.advance("weights", done)
 
 
-def _check_answer(part: Part, response: http.client.HTTPResponse) -> None:
-    if response.status == http.client.NOT_FOUND:
+def _check_answer(part: Part, answer: curl.Answer) -> None:
+    if answer.status == http.HTTPStatus.NOT_FOUND:
         raise BootFailed("weights_incomplete", "weights", f"{part.path} is missing in the bucket", _PUSH_AGAIN)
-    if response.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+    if answer.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise BootFailed("weights_incomplete", "weights", f"{part.path} is shorter than the manifest says", _PUSH_AGAIN)
-    if response.status == http.client.FORBIDDEN:
+    if answer.status == http.HTTPStatus.FORBIDDEN:
         raise BootFailed(
             "download_failed",
             "weights",
             f"{part.path}: the storage refused the presigned URL",
             "the session's URLs may have ended: destroy the node and launch it again",
         )
-    if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
-        response.read()
-        raise http.client.HTTPException(f"HTTP {response.status}")
-    total = (response.getheader("Content-Range") or "").rpartition("/")[2] or response.getheader("Content-Length")
-    if total and total != "*" and int(total) != part.file_size:
-        raise BootFailed(
-            "weights_incomplete",
-            "weights",
-            f"{part.path} has {total} bytes in the bucket and {part.file_size} in the manifest",
-            _PUSH_AGAIN,
-        )
-    if response.status == http.client.OK and part.length != part.file_size:
-        raise http.client.HTTPException("the storage ignored the range")
+    if answer.status in (http.HTTPStatus.OK, http.HTTPStatus.PARTIAL_CONTENT):
+        if answer.file_size not in (None, part.file_size):
+            raise BootFailed(
+                "weights_incomplete",
+                "weights",
+                f"{part.path} has {answer.file_size} bytes in the bucket and {part.file_size} in the manifest",
+                _PUSH_AGAIN,
+            )
+        if answer.status == http.HTTPStatus.OK and part.length != part.file_size:
+            raise _Failed("the storage ignored the range")
+    if answer.failure:
+        raise _Failed(answer.failure)
+    if answer.received < part.length:
+        raise _Failed(f"{answer.received} of {part.length} bytes came")
 
 
 def _pauses() -> Iterator[float]:
