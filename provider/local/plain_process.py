@@ -1,10 +1,12 @@
 """The fallback where no real machine can run: the same boot program as plain processes of this user."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,12 +69,12 @@ def sweep(folder: Path) -> None:
         session = int((folder / "session").read_text())
     except FileNotFoundError:
         return
-    members = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session_of(int(path.name)) == session]
-    process.end([process.identify(pid) for pid in members], signal.SIGKILL, seconds=5)
+    process.end(_members(session), signal.SIGKILL, seconds=5)
 
 
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
+def _members(session: int) -> Iterator[process.Identity]:
+    for path in Path("/proc").glob("[0-9]*"):
+        # Processes come and go while they are looked at.
+        with contextlib.suppress(OSError):
+            if os.getsid(int(path.name)) == session:
+                yield process.identify(int(path.name))

@@ -161,3 +161,18 @@ def test_destroy_leaves_no_machine_no_mount_no_process_and_no_object(launched: t
     assert not [path for path in Path(state, "machines").glob("*") if path.is_dir()]
     cache = Path(desk.environment.get("LIFTOFF_CACHE", Path.home() / ".cache" / "liftoff"))
     assert not list(cache.glob(f"storage/data/liftoff/sessions/{run_id}/*"))
+
+
+def test_without_a_machine_plain_processes_serve_the_same_and_leave_nothing(desk: Desk) -> None:
+    launch = desk.launch(isolation="process")
+    assert launch.code == 0, launch.text
+    outputs = desk.outputs()
+    with _client(outputs, outputs["apiKey"]) as client:
+        answer = client.post("/v1/completions", json={"model": "tiny-llama", "prompt": "Hello", "max_tokens": 4})
+        assert client.get("/metrics").status_code == httpx.codes.NOT_FOUND
+    assert answer.json()["usage"]["completion_tokens"] > 0
+    done = desk.run("destroy", "--stack", desk.stack, "--yes")
+    assert done.code == 0, done.text
+    state = desk.environment["LIFTOFF_STATE"]
+    assert state not in subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [path for path in Path(state, "machines").glob("*") if path.is_dir()]
