@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from automation import cloud_errors
+from automation.cloud_errors import Scope
 from provider.status import Stage
 
 
@@ -55,6 +57,8 @@ class LaunchFailure:
         retryable: whether the same request may succeed later as it is.
         raw: the text that all this was read from.
         log: the node's last lines.
+        scope: where else the same request would fail now.
+        blocked_seconds: for how long that is taken to hold.
     """
 
     kind: Kind
@@ -66,6 +70,8 @@ class LaunchFailure:
     retryable: bool
     raw: str
     log: tuple[str, ...] = ()
+    scope: Scope = Scope.NONE
+    blocked_seconds: float = 0.0
 
 
 class Stopped(Exception):  # noqa: N818 - named after what happened
@@ -87,8 +93,6 @@ class _Rule:
     hint: str
 
 
-_ANOTHER_PLACE: Final = "try again later, or choose another zone, region or instance type"
-_ASK_QUOTA: Final = "ask the cloud for a higher quota, or choose an instance type or region where you have some"
 _CHECK_KEYS: Final = "check the cloud's credentials and that they may create machines and networks"
 _CHANGE: Final = "change the setting that the text names: pulumi config set liftoff:KEY VALUE"
 _WAIT: Final = "wait a minute and run the same command again"
@@ -99,78 +103,21 @@ def _rule(pattern: str, kind: Kind, hint: str) -> _Rule:
     return _Rule(re.compile(pattern, re.IGNORECASE), kind, hint)
 
 
-# The first that fits counts. Codes: the vendors' error references,
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
-# https://learn.microsoft.com/azure/virtual-machines/allocation-failure,
-# https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-vm-creation.
+# What the engine and every provider say; the clouds' own words stand in `error_tables/`. The first that fits counts.
 _RULES: Final = (
-    # AWS answers a missing service-linked role in words that look like a missing right to launch.
-    _rule(
-        r"\b(AuthFailure\.ServiceLinkedRoleCreationNotPermitted)\b",
-        Kind.CREDENTIALS,
-        "create the role once with an account that may: aws iam create-service-linked-role "
-        "--aws-service-name spot.amazonaws.com",
-    ),
-    # Azure uses one code for two things; only the text tells a restricted region from a full one.
-    _rule(
-        r"\b(SkuNotAvailable|NotAvailableForSubscription)\b.*(?:restrict|not available for (?:your )?subscription)",
-        Kind.CONFIGURATION,
-        "this subscription may not have that size in that region: choose another region or size",
-    ),
-    _rule(
-        r"\b(InsufficientInstanceCapacity|InsufficientHostCapacity|InsufficientCapacity|UnfulfillableCapacity|"
-        r"SkuNotAvailable|AllocationFailed|ZonalAllocationFailed|OverconstrainedAllocationRequest|"
-        r"OverconstrainedZonalAllocationRequest|ZONE_RESOURCE_POOL_EXHAUSTED(?:_WITH_DETAILS)?|STOCKOUT|"
-        r"RESOURCE_POOL_EXHAUSTED)\b",
-        Kind.CAPACITY,
-        _ANOTHER_PLACE,
-    ),
-    _rule(
-        r"does not have enough resources available to fulfill|is currently unavailable in the \S+ zone|"
-        r"no Spot capacity available",
-        Kind.CAPACITY,
-        _ANOTHER_PLACE,
-    ),
-    _rule(
-        r"\b(SpotMaxPriceTooLow|SpotPriceGreaterThanProvidedMaxPrice)\b",
-        Kind.CAPACITY,
-        "the market asks for more than the price cap: raise the cap or choose another zone",
-    ),
-    _rule(
-        r"\b(MaxSpotInstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded|QuotaExceeded|"
-        r"AddressLimitExceeded|VpcLimitExceeded|SecurityGroupLimitExceeded)\b",
-        Kind.QUOTA,
-        _ASK_QUOTA,
-    ),
-    _rule(r"Quota '([A-Z0-9_]+)' exceeded", Kind.QUOTA, _ASK_QUOTA),
-    _rule(r"\b(OperationNotAllowed)\b.*(?:LowPriorityCores|Family Cores|Regional Cores|quota)", Kind.QUOTA, _ASK_QUOTA),
-    _rule(
-        r"\b(RequestLimitExceeded|Throttling(?:Exception)?|TooManyRequests|RATE_LIMIT_EXCEEDED|rateLimitExceeded)\b",
-        Kind.THROTTLED,
-        _WAIT,
-    ),
-    _rule(r"\bper minute\b|(?:HTTP|status|error)[^\n]{0,20}\b429\b", Kind.THROTTLED, _WAIT),
-    _rule(
-        r"\b(UnauthorizedOperation|AuthFailure|InvalidClientTokenId|ExpiredToken(?:Exception)?|SignatureDoesNotMatch|"
-        r"AuthorizationFailed|ReadOnlyDisabledSubscription|ClientAuthenticationError|IAM_PERMISSION_DENIED|"
-        r"PERMISSION_DENIED|AccessDenied(?:Exception)?|InvalidAuthenticationToken|NoCredentialProviders)\b",
-        Kind.CREDENTIALS,
-        _CHECK_KEYS,
-    ),
-    _rule(r"no valid credential sources|could not find default credentials|az login", Kind.CREDENTIALS, _CHECK_KEYS),
+    _rule(r"(?:HTTP|status|error)[^\n]{0,20}\b429\b", Kind.THROTTLED, _WAIT),
+    _rule(r"could not find default credentials|az login", Kind.CREDENTIALS, _CHECK_KEYS),
     _rule(
         r"(incorrect passphrase)|passphrase must be set",
         Kind.CREDENTIALS,
         "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to what this stack was made with",
     ),
     _rule(
-        r"\b(SettingsRefused|AzureSpotIsNotSupportedForThisVMSize|AzureSpotFeatureNotEnabledForSubscription)\b|"
-        r"\b(InvalidParameterValue|InvalidParameterCombination|InvalidParameter)\b|"
-        r"do not support live migration|Missing required configuration variable|(validating stack config)",
+        r"\b(SettingsRefused|InvalidParameterValue|InvalidParameterCombination|InvalidParameter)\b|"
+        r"Missing required configuration variable|(validating stack config)",
         Kind.CONFIGURATION,
         _CHANGE,
     ),
-    _rule(r"\b(Unsupported)\b:", Kind.CONFIGURATION, "that zone does not sell this type: choose another of either"),
     _rule(
         r"(stack is currently locked)|\[409\] Conflict: Another update",
         Kind.CONFIGURATION,
@@ -192,7 +139,12 @@ def kind_of(title: str) -> Kind:
 
 def classify(raw: str, stage: Stage, resource: str = "") -> LaunchFailure:
     """Return what an error's text means: our plugin's own form first, then the clouds' words, then unknown."""
-    return _ours(raw, stage, resource) or _by_rule(raw, stage, resource) or _unknown(raw, stage, resource)
+    return (
+        _ours(raw, stage, resource)
+        or _of_cloud(raw, stage, resource)
+        or _by_rule(raw, stage, resource)
+        or _unknown(raw, stage, resource)
+    )
 
 
 def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
@@ -224,6 +176,26 @@ def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
             tuple(_without_blank_end(log)),
         )
     return None
+
+
+def _of_cloud(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
+    found = cloud_errors.find(raw)
+    if found is None:
+        return None
+    row, code = found
+    kind = kind_of(row.kind)
+    return LaunchFailure(
+        kind,
+        code,
+        stage,
+        resource,
+        _gist(raw),
+        row.advice,
+        kind.retryable,
+        raw,
+        scope=row.scope,
+        blocked_seconds=row.seconds,
+    )
 
 
 def _by_rule(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:

@@ -2,68 +2,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automation import errors
+from automation import cloud_errors, errors
 from automation.errors import Kind
 from provider.resource import Refused
 from provider.status import Stage
+
+ROWS = [(provider, row) for provider in cloud_errors.PROVIDERS for row in cloud_errors.table(provider)]
+
+
+@pytest.mark.parametrize(("provider", "row"), ROWS, ids=[f"{provider}-{row.code}" for provider, row in ROWS])
+def test_every_answer_of_a_cloud_is_known_by_a_real_reports_words(provider: str, row: cloud_errors.Row) -> None:
+    found = cloud_errors.find(row.example)
+    assert found is not None
+    assert found[0] == row, "a row before it takes its text"
+    failure = errors.classify(row.example, Stage.REQUEST, "dev-machine")
+    assert (failure.kind.title, failure.scope, failure.hint) == (row.kind, row.scope, row.advice)
+    assert failure.raw == row.example
+    assert (row.scope is cloud_errors.Scope.NONE) == (row.seconds == 0)
+
+
+def test_the_exact_code_is_kept() -> None:
+    text = "Quota 'PREEMPTIBLE_NVIDIA_L4_GPUS' exceeded.  Limit: 0.0 in region us-central1."
+    assert errors.classify(text, Stage.REQUEST).code == "PREEMPTIBLE_NVIDIA_L4_GPUS"
+
+
+def test_a_missing_role_is_no_lack_of_capacity() -> None:
+    (row,) = [row for row in cloud_errors.table("aws") if "ServiceLinkedRole" in row.code]
+    assert errors.classify(row.example, Stage.REQUEST).kind is Kind.CREDENTIALS
 
 
 @pytest.mark.parametrize(
     ("kind", "code", "text"),
     [
-        # The vendors' own words, from their error references and from issues of their Pulumi and Terraform providers.
-        (
-            Kind.CAPACITY,
-            "InsufficientInstanceCapacity",
-            "creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: 500, api error "
-            "InsufficientInstanceCapacity: There is no Spot capacity available that matches your request.",
-        ),
-        (
-            Kind.QUOTA,
-            "MaxSpotInstanceCountExceeded",
-            "api error MaxSpotInstanceCountExceeded: Max spot instance count exceeded",
-        ),
-        (
-            Kind.CREDENTIALS,
-            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
-            "api error AuthFailure.ServiceLinkedRoleCreationNotPermitted: The provided credentials do not have "
-            "permission to create the service-linked role for EC2 Spot Instances.",
-        ),
-        (Kind.CREDENTIALS, "UnauthorizedOperation", "api error UnauthorizedOperation: You are not authorized"),
-        (Kind.THROTTLED, "RequestLimitExceeded", "api error RequestLimitExceeded: Request limit exceeded."),
-        (
-            Kind.CONFIGURATION,
-            "Unsupported",
-            "api error Unsupported: Your requested instance type (g6.xlarge) is not supported in your requested "
-            "Availability Zone (us-east-1e).",
-        ),
-        (
-            Kind.CAPACITY,
-            "SkuNotAvailable",
-            'Code="SkuNotAvailable" Message="The requested size is currently not available in location eastus."',
-        ),
-        (
-            Kind.CONFIGURATION,
-            "SkuNotAvailable",
-            'Code="SkuNotAvailable" Message="The requested VM size is restricted in this region."',
-        ),
-        (
-            Kind.QUOTA,
-            "OperationNotAllowed",
-            'Code="OperationNotAllowed" Message="Operation could not be completed as it results in exceeding approved '
-            'LowPriorityCores quota."',
-        ),
-        (
-            Kind.QUOTA,
-            "PREEMPTIBLE_NVIDIA_L4_GPUS",
-            "googleapi: Error 403: Quota 'PREEMPTIBLE_NVIDIA_L4_GPUS' exceeded. Limit: 0.0 in region us-central1.",
-        ),
-        (
-            Kind.CAPACITY,
-            "capacity",
-            "The zone 'projects/p/zones/us-c1-a' does not have enough resources available to fulfill the request.",
-        ),
-        (Kind.THROTTLED, "throttled", "Error 403: Quota exceeded for quota metric 'Queries' and limit 'per minute'"),
         (
             Kind.CONFIGURATION,
             "validating_stack_config",
@@ -72,7 +42,7 @@ from provider.status import Stage
         (Kind.CREDENTIALS, "incorrect_passphrase", "error: could not deserialize deployment: incorrect passphrase"),
     ],
 )
-def test_a_clouds_words_are_sorted_by_what_to_do_next(kind: Kind, code: str, text: str) -> None:
+def test_the_engines_words_are_sorted_by_what_to_do_next(kind: Kind, code: str, text: str) -> None:
     failure = errors.classify(text, Stage.REQUEST, "dev-machine")
     assert (failure.kind, failure.code, failure.resource) == (kind, code, "dev-machine")
     assert failure.hint
