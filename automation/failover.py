@@ -1,0 +1,144 @@
+"""One offer after another until one works: what each failure says decides what is tried next."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from automation.blocked import Block, Blocked, block_of
+from automation.errors import Kind, LaunchFailure
+from automation.launch import LaunchResult
+from automation.offers import Offer
+
+_THROTTLED_RETRIES: Final = 2
+_BOOT_FAILURES: Final = 2
+"""A boot that fails in two places fails for its own reasons, and every further one is paid for."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What happened to one offer.
+
+    Attributes:
+        offer: the offer.
+        result: how its update ended; None where it was not tried.
+        skipped: why it was not tried: a block, or empty.
+        seconds: from its beginning to the beginning of the next, or to the end.
+    """
+
+    offer: Offer
+    result: LaunchResult | None
+    skipped: str
+    seconds: float
+
+    @property
+    def failure(self) -> LaunchFailure | None:
+        """Why it failed."""
+        return self.result.failure if self.result else None
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """How a plan ended: the last attempt's result, if any was made, and what happened to each offer in order."""
+
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def result(self) -> LaunchResult | None:
+        """The result of the last offer that was tried."""
+        return next((attempt.result for attempt in reversed(self.attempts) if attempt.result), None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether a node answers."""
+        return self.result is not None and self.result.failure is None
+
+
+class Site(Protocol):
+    """Where attempts are made: one stack."""
+
+    def attempt(self, offer: Offer) -> LaunchResult:
+        """Run one update for an offer and leave what it made."""
+
+    def clear(self, *, keep_network: bool) -> LaunchFailure | None:
+        """Delete what failed attempts left, and look that it is gone; the network may stay for the next one there."""
+
+
+def run(
+    plan: Sequence[Offer],
+    site: Site,
+    blocked: Blocked,
+    tell: Callable[[str], None],
+    wait: Callable[[float], bool],
+    clock: Callable[[], float] = time.time,
+) -> PlanResult:
+    """Try the offers in order until one works.
+
+    Args:
+        plan: the offers.
+        site: where they are tried.
+        blocked: what other launches found out.
+        tell: is told each decision.
+        wait: waits so many seconds; True ends the plan.
+        clock: the time in seconds since 1970.
+    """
+    attempts: list[Attempt] = []
+    left = list(plan)
+    boots = retries = 0
+    dirty = False
+    while left:
+        offer = left.pop(0)
+        hit = _hit(blocked, offer, clock())
+        if hit is not None:
+            attempts.append(Attempt(offer, None, _reason(hit, clock()), 0.0))
+            continue
+        began = clock()
+        result = site.attempt(offer)
+        failure = result.failure
+        attempts.append(Attempt(offer, result, "", clock() - began))
+        if failure is None:
+            return PlanResult(tuple(attempts))
+        dirty = True
+        if failure.kind is Kind.THROTTLED and retries < _THROTTLED_RETRIES:
+            retries += 1
+            tell(f"{offer}: {failure.code}; the same again in {failure.blocked_seconds:.0f} s")
+            if wait(failure.blocked_seconds):
+                break
+            left.insert(0, offer)
+            continue
+        retries = 0
+        block = block_of(offer, failure, clock())
+        if block is not None and failure.kind is not Kind.THROTTLED:
+            blocked.add(block)
+        boots += failure.kind is Kind.BOOT
+        if _ends_plan(failure, block, boots):
+            break
+        following = next((other for other in left if _hit(blocked, other, clock()) is None), None)
+        if following is None:
+            continue
+        tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")
+        same_region = (following.provider, following.region) == (offer.provider, offer.region)
+        problem = site.clear(keep_network=same_region)
+        if problem is not None:
+            tell(f"what {offer} left could not be deleted: {problem.message}")
+            break
+        dirty = False
+    if dirty:
+        site.clear(keep_network=False)
+    return PlanResult(tuple(attempts))
+
+
+def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:
+    """Tell whether every further offer would fail, too."""
+    if failure.kind is Kind.CANCELLED or (failure.kind is Kind.BOOT and boots >= _BOOT_FAILURES):
+        return True
+    # A wrong setting is wrong everywhere; a type that a zone does not sell is not.
+    return failure.kind is Kind.CONFIGURATION and block is None
+
+
+def _hit(blocked: Blocked, offer: Offer, now: float) -> Block | None:
+    return next((block for block in blocked.active(now) if block.covers(offer)), None)
+
+
+def _reason(block: Block, now: float) -> str:
+    return f"{block.code} was answered there; not asked again for {block.until - now:.0f} s"
