@@ -11,10 +11,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from automation import backend, errors, outputs, views
+from automation import backend, errors, outputs, takedown, views
 from automation import launch as launching
 from automation.errors import Kind, Stopped
-from automation.launch import Interrupts, LaunchRequest
+from automation.launch import LaunchRequest
+from automation.session import Interrupts
 
 app = typer.Typer(
     name="liftoff",
@@ -88,7 +89,7 @@ def destroy(
         typer.confirm(f"Delete everything in stack {stack}?", abort=True)
     try:
         with view:
-            result = launching.destroy(project, stack, view, _interrupts(), remove=remove)
+            result = takedown.destroy(project, stack, view, _interrupts(), remove=remove)
         view.destroyed(result)
     except Stopped as error:
         _stop(view, error)

@@ -160,7 +160,12 @@ class Update:
         elif request.operation == "refresh":
             stack.refresh(on_event=self._take, suppress_progress=True)
         else:
-            stack.destroy(on_event=self._take, suppress_progress=True)
+            stack.destroy(
+                on_event=self._take,
+                suppress_progress=True,
+                target=list(request.targets) or None,
+                target_dependents=bool(request.targets) or None,
+            )
             found = self._resources(stack)
             if request.remove and not found["resources"]:
                 workspace.remove_stack(request.stack, preserve_config=True)

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.errors import LaunchFailure, Stopped
-from automation.launch import Cleanup, DestroyResult, LaunchResult, Reporter
+from automation.launch import LaunchResult
+from automation.session import Reporter
+from automation.takedown import Cleanup, DestroyResult
 from provider import status as words
 from provider.status import Stage, Status
 

@@ -33,6 +33,7 @@ class Request(BaseModel):
         environment: for the engine, added to this process's own.
         limit_seconds: the operation is cancelled after this time.
         remove: after a destroy, remove the stack itself and its history.
+        targets: URNs of what to destroy, with what depends on them; empty means everything.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class Request(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
     limit_seconds: float = Field(gt=0)
     remove: bool = False
+    targets: tuple[str, ...] = ()
 
 
 class Resource(BaseModel):

@@ -13,7 +13,8 @@ from rich.console import Console
 from automation import outputs, views
 from automation.cli import app
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.launch import Cleanup, DestroyResult, LaunchResult, Span
+from automation.launch import LaunchResult, Span
+from automation.takedown import Cleanup, DestroyResult
 from provider.status import Stage, Status
 
 DOCS = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()

@@ -1,125 +1,18 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from automation import backend
 from automation import launch as launching
+from automation import takedown
 from automation.errors import Kind, Stopped
-from automation.launch import Interrupts, LaunchRequest, LaunchResult
-from automation.stages import Event
-from automation.worker import Request, Resource, Result
-from provider.resource import Refused
+from automation.launch import LaunchRequest, LaunchResult
+from automation.session import Interrupts
+from automation.worker import Result
 from provider.status import Stage, Status
 
-URN = "urn:pulumi:dev::liftoff::liftoff:index:ModelNode$liftoff:index:{}::dev-{}"
-MACHINE = Resource(
-    urn=URN.format("LocalMachine", "machine"),
-    type="liftoff:index:LocalMachine",
-    created="2999-01-01T00:00:00.123456789Z",
-)
-OLD_NETWORK = Resource(
-    urn=URN.format("LocalNetwork", "network"), type="liftoff:index:LocalNetwork", created="2001-01-01T00:00:00Z"
-)
-
-
-def event(kind: Any, name: str, **more: Any) -> Event:
-    type_ = f"liftoff:index:{name}"
-    return Event(1, 0.0, kind, URN.format(name, name.removeprefix("Local").lower()), type_, **more)
-
-
-FAILED_BOOT = [
-    event("pre", "LocalMachine", op="create"),
-    event("outputs", "LocalMachine", op="create"),
-    event("diagnostic", "Readiness", message="90.0% Starting vLLM", severity="info", ephemeral=True),
-    event(
-        "diagnostic",
-        "Readiness",
-        message=str(Refused("boot", "serve_failed", "vLLM ended", hint="read", log=("last", "words"))),
-        severity="error",
-    ),
-    event("failed", "Readiness", op="create"),
-    Event(2, 0.0, "diagnostic", message="update failed", severity="error"),
-]
-
-
-class Engine:
-    """Plays operations in place of worker processes."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.commands: list[str] = []
-        self.plays: dict[str, tuple[list[Event], Result]] = {
-            "up": ([], Result(ok=True, outputs={"endpoint": "https://h"})),
-            "resources": ([], Result(ok=True)),
-            "destroy": ([], Result(ok=True)),
-        }
-        self.during: dict[str, Any] = {}
-
-    def __call__(self, request: Request, log: Path) -> "Engine":
-        self.asked.append(request.operation)
-        return self
-
-    def events(self) -> Iterator[Event]:
-        operation = self.asked[-1]
-        yield from self.plays[operation][0]
-        if operation in self.during:
-            self.during[operation]()
-
-    def result(self) -> Result:
-        return self.plays[self.asked[-1]][1]
-
-    def cancel(self) -> None:
-        self.commands.append("cancel")
-
-    def kill(self) -> None:
-        self.commands.append("kill")
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.statuses: list[Status] = []
-        self.notes: list[str] = []
-
-    def status(self, status: Status, elapsed: float) -> None:
-        self.statuses.append(status)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    for name in ("STATE", "CACHE", "KEYS"):
-        monkeypatch.setenv(f"LIFTOFF_{name}", str(tmp_path / name))
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
-    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
-    folder = tmp_path / "CACHE" / "engine" / backend.version() / "bin"
-    folder.mkdir(parents=True)
-    (folder / "pulumi").touch()
-    made = Engine()
-    monkeypatch.setattr(launching, "Worker", made)
-    return made
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    config = {
-        "provider": "local",
-        "model": "some-model",
-        "weights": "s3://liftoff/models/some",
-        "bootDeadlineSeconds": 600,
-        "lifetimeSeconds": 3600,
-        "isolation": "auto",
-        "image": "baked",
-        "memoryMiB": 4096,
-        "cpus": 2,
-    }
-    declared = {f"liftoff:{key}": {"default": value} for key, value in config.items()}
-    (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "liftoff", "config": declared}))
-    return tmp_path
+from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, event
 
 
 def launch(
@@ -266,7 +159,7 @@ def test_destroy_says_what_it_deleted(engine: Engine, project: Path) -> None:
     gone = [event("pre", "LocalMachine", op="delete"), event("outputs", "LocalMachine", op="delete")]
     engine.plays["destroy"] = (gone, Result(ok=True))
     listener = Listener()
-    result = launching.destroy(project, "dev", listener, Interrupts())
+    result = takedown.destroy(project, "dev", listener, Interrupts())
     assert (result.deleted, result.left, result.failure) == (("dev-machine",), (), None)
     assert listener.notes == ["Deleting dev-machine"]
 
@@ -274,4 +167,4 @@ def test_destroy_says_what_it_deleted(engine: Engine, project: Path) -> None:
 def test_destroying_a_stack_that_is_not_there_says_so(engine: Engine, project: Path) -> None:
     engine.plays["destroy"] = ([], Result(ok=False, error="StackNotFoundError", text="no stack"))
     with pytest.raises(Stopped, match="no stack 'dev'"):
-        launching.destroy(project, "dev", Listener(), Interrupts())
+        takedown.destroy(project, "dev", Listener(), Interrupts())

@@ -1,0 +1,152 @@
+"""What every operation on one stack shares: the engine, its environment, the journal, and the user's interrupts."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from automation import backend, errors, stack_file, stages
+from automation.errors import Kind, LaunchFailure
+from automation.journal import Journal
+from automation.stages import Event
+from automation.worker import Operation, Request, Result, Worker
+from provider.status import Stage, Status
+
+_LOOK_SECONDS: Final = 0.1
+
+
+class Reporter(Protocol):
+    """Who is told how it goes. Called from one thread."""
+
+    def status(self, status: Status, elapsed: float) -> None:
+        """Show how far the launch is, `elapsed` seconds after its beginning."""
+
+    def note(self, text: str) -> None:
+        """Show a line that stays."""
+
+
+class Interrupts:
+    """The user's Ctrl-C: the first ends cleanly, the second at once. `press` may be called from a signal handler."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._worker: Worker | None = None
+
+    def press(self) -> None:
+        """Pass one more interrupt on to the operation that runs."""
+        self.count += 1
+        if self._worker is not None:
+            self._pass_on(self._worker)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, or return True as soon as the user has interrupted."""
+        end = time.monotonic() + seconds
+        while self.count == 0 and time.monotonic() < end:
+            time.sleep(min(_LOOK_SECONDS, seconds))
+        return self.count > 0
+
+    def watch(self, worker: Worker | None) -> None:
+        """Say which operation runs; one that begins after the second interrupt is ended, too."""
+        self._worker = worker
+        if worker is not None and self.count > 1:
+            worker.kill()
+
+    def _pass_on(self, worker: Worker) -> None:
+        if self.count == 1:
+            worker.cancel()
+        else:
+            worker.kill()
+
+
+class Session:
+    """Operations on one stack, one after the other; each of them is in the journal."""
+
+    def __init__(self, project: Path, stack: str, interrupts: Interrupts, reporter: Reporter) -> None:
+        self.project = project.resolve()
+        self.stack = stack
+        self.interrupts = interrupts
+        self.reporter = reporter
+        self.launch_id = f"launch-{uuid.uuid4()}"
+        self.engine = backend.engine_folder()
+        self.environment = backend.environment(os.environ)
+        self._release_stale_locks()
+        self.journal = Journal(self.launch_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+
+    def run(
+        self,
+        operation: Operation,
+        limit_seconds: float,
+        on_event: Callable[[Event], None] = lambda _: None,
+        *,
+        config: Mapping[str, str] | None = None,
+        remove: bool = False,
+        targets: tuple[str, ...] = (),
+    ) -> Result:
+        """Run one operation to its end."""
+        request = Request(
+            project=self.project,
+            stack=self.stack,
+            operation=operation,
+            engine=self.engine,
+            version=backend.version(),
+            config=dict(config or {}),
+            environment=self.environment,
+            limit_seconds=limit_seconds,
+            remove=remove,
+            targets=targets,
+        )
+        with stack_file.untouched(self.project, self.stack):
+            worker = Worker(request, self.journal.worker_log)
+            self.interrupts.watch(worker)
+            if operation == "up" and self.interrupts.count == 1:
+                # It came while the update was being prepared.
+                worker.cancel()
+            for event in worker.events():
+                self.journal.event(event)
+                on_event(event)
+            self.interrupts.watch(None)
+        result = worker.result()
+        self.journal.write("result", {"operation": operation, **result.model_dump(mode="json")})
+        return result
+
+    def _release_stale_locks(self) -> None:
+        url = backend.url_of_user(os.environ) or self.environment["PULUMI_BACKEND_URL"]
+        for lock in backend.release_stale_locks(url, stack_file.project_name(self.project), self.stack):
+            self.reporter.note(f"Released the lock of {lock.holder}: that process is dead")
+
+
+def judge(result: Result, failing: list[Event], stage: Stage) -> LaunchFailure:
+    """Return why an operation failed: cancelled, else what the engine said of a resource, else what it wrote."""
+    told = [event for event in failing if event.kind == "diagnostic"]
+    # The engine's own summary ("update failed") has no resource; a resource's own words say more.
+    cause = next((event for event in told if event.urn), None) or next(iter(told), None)
+    failed = next((event for event in failing if event.kind == "failed"), None)
+    resource = stages.name_of(cause.urn) if cause and cause.urn else failed.name if failed else ""
+    own_words = cause is not None and (bool(cause.urn) or errors.is_traceback(cause.message))
+    raw = cause.message if cause is not None and own_words else result.text or (cause.message if cause else "")
+    failure = errors.classify(raw, stage, resource)
+    if result.cancelled == "user":
+        return LaunchFailure(
+            Kind.CANCELLED, "cancelled", stage, resource, "cancelled", "run the command again", True, raw, failure.log
+        )
+    if result.cancelled == "time_limit" and failure.kind in {Kind.UNKNOWN, Kind.CANCELLED}:
+        return LaunchFailure(
+            Kind.BOOT if stage.start >= Stage.INSTALL.start else Kind.CAPACITY,
+            "time_limit",
+            stage,
+            resource,
+            f"the update had not ended after {result.seconds:.0f} s and was cancelled",
+            "a cloud without capacity may keep an update waiting: try another zone, region or instance type",
+            retryable=True,
+            raw=raw,
+            log=failure.log,
+        )
+    return failure

@@ -1,0 +1,135 @@
+"""The way back: what was made for a node that never came, or is no longer wanted, is deleted and looked for."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from automation import backend, stages
+from automation.errors import Kind, LaunchFailure, Stopped
+from automation.session import Interrupts, Reporter, Session, judge
+from automation.stages import Event
+from automation.worker import Resource
+from provider.status import Stage
+
+_DESTROY_SECONDS: Final = 1800.0
+_RESOURCES_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Cleanup:
+    """What became of what a failed launch had made.
+
+    Attributes:
+        outcome: `nothing` had been made; all was `removed`; it was `kept` as asked or because the stack had
+            resources before; or something may be `left`.
+        resources: the names concerned.
+        reason: why it is so.
+        command: what removes it by hand; empty where nothing is to be done.
+    """
+
+    outcome: Literal["nothing", "removed", "kept", "left"]
+    resources: tuple[str, ...] = ()
+    reason: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class DestroyResult:
+    """How a destroy ended: what was deleted, and what is left if it failed."""
+
+    stack: str
+    seconds: float
+    deleted: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    failure: LaunchFailure | None = None
+
+
+def destroy(
+    project: Path, stack: str, reporter: Reporter, interrupts: Interrupts, *, remove: bool = False
+) -> DestroyResult:
+    """Delete everything that the stack has, and look that it is gone.
+
+    Raises:
+        Stopped: it can't begin.
+    """
+    began = time.monotonic()
+    with Session(project, stack, interrupts, reporter) as session:
+        deleted, failure, left = take_down(session, remove=remove)
+    return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure)
+
+
+def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:
+    """Delete what was made after `since` (seconds since 1970), unless it is to be kept or something older is there."""
+    command = f"liftoff destroy --stack {session.stack}"
+    at_once = Cleanup("left", (), "the second Ctrl-C ended it at once", command)
+    if session.interrupts.count > 1:
+        return at_once
+    found = session.run("resources", _RESOURCES_SECONDS)
+    if not found.ok:
+        if session.interrupts.count > 1:
+            return at_once
+        if found.error == "StackNotFoundError":
+            return Cleanup("nothing", (), "the stack was not made")
+        return Cleanup("left", (), f"the stack's state can't be read: {found.text}", command)
+    names = tuple(stages.name_of(resource.urn) for resource in found.resources)
+    pending = tuple(stages.name_of(urn) for urn in found.pending)
+    if not names and not pending:
+        return Cleanup("nothing", (), "the launch failed before anything was made")
+    if keep:
+        return Cleanup("kept", names, "--keep was given", command)
+    older = [stages.name_of(resource.urn) for resource in found.resources if _made(resource) < since]
+    if older:
+        return Cleanup("kept", names, f"the stack had {', '.join(older)} before this launch", command)
+    session.reporter.note(f"Taking down what this launch made: {', '.join(names) or ', '.join(pending)}")
+    deleted, failure, left = take_down(session)
+    if failure is None and not left:
+        reason = f"what became of {', '.join(pending)} was never seen: look for it in the cloud" if pending else ""
+        return Cleanup("left" if pending else "removed", pending or deleted, reason)
+    return Cleanup("left", left or names, failure.message if failure else "the engine kept them in its state", command)
+
+
+def take_down(
+    session: Session, *, remove: bool = False, targets: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], LaunchFailure | None, tuple[str, ...]]:
+    """Delete what is in the stack, or only the targets (URNs) and what depends on them.
+
+    Returns:
+        What was deleted, why it failed, and what is left.
+
+    Raises:
+        Stopped: there is no such stack.
+    """
+    deleted: list[str] = []
+    failing: list[Event] = []
+
+    def take(event: Event) -> None:
+        ours = stages.is_resource(event.type) and event.op == "delete"
+        if event.kind == "pre" and ours:
+            session.reporter.note(f"Deleting {event.name}")
+        elif event.kind == "outputs" and ours:
+            deleted.append(event.name)
+        elif event.kind == "failed" or (event.kind == "diagnostic" and event.severity == "error"):
+            failing.append(event)
+
+    result = session.run("destroy", _DESTROY_SECONDS, take, remove=remove, targets=targets)
+    if not result.ok and result.error == "StackNotFoundError":
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "stack_missing",
+            f"there is no stack {session.stack!r} in {_backend_of(session)}",
+            'see which there are: eval "$(liftoff env)"; pulumi stack ls',
+        )
+    failure = None if result.ok else judge(result, failing, Stage.VALIDATE)
+    return tuple(deleted), failure, tuple(stages.name_of(resource.urn) for resource in result.resources)
+
+
+def _backend_of(session: Session) -> str:
+    return backend.url_of_user(os.environ) or session.environment["PULUMI_BACKEND_URL"]
+
+
+def _made(resource: Resource) -> float:
+    """Return when a resource was made, in seconds since 1970; 0 where the engine does not know."""
+    return datetime.fromisoformat(resource.created).timestamp() if resource.created else 0.0

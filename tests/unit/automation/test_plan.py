@@ -1,0 +1,82 @@
+"""A plan of offers in one stack: what is kept for the next attempt, and what is never touched."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from automation import plan as planning
+from automation.errors import Kind, Stopped
+from automation.launch import LaunchRequest
+from automation.offers import Offer
+from automation.session import Interrupts
+from automation.worker import Resource, Result
+
+from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener
+
+FULL = (
+    "error: creating EC2 Instance: InsufficientInstanceCapacity: We currently do not have sufficient g6.xlarge capacity"
+)
+SESSION = Resource(
+    urn="urn:pulumi:dev::liftoff::liftoff:index:BootSession::dev-session", type="liftoff:index:BootSession"
+)
+
+
+def offer(region: str, zone: str = "") -> Offer:
+    return Offer(
+        provider="local",
+        region=region,
+        zone=zone,
+        instance_type="local.2x8",
+        gpu="none",
+        spot=True,
+        price=0.1,
+        source="test",
+        seen=dt.date(2026, 11, 24),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _offers_can_be_set(project: Path) -> None:
+    declared = json.loads((project / "Pulumi.yaml").read_text())
+    for key in ("region", "zone", "instanceType", "spot"):
+        declared["config"][f"liftoff:{key}"] = {"default": ""}
+    (project / "Pulumi.yaml").write_text(json.dumps(declared))
+
+
+def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(engine: Engine, project: Path) -> None:
+    engine.plays["up"] = (FAILED_BOOT, Result(ok=False, text="update failed"))
+    engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
+    engine.then["resources"] = [([], Result(ok=True, resources=(OLD_NETWORK, SESSION, MACHINE)))]
+    listener = Listener()
+    plan = [offer("r1", "a"), offer("r1", "b")]
+    ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, listener, Interrupts())
+    assert ended.ok
+    assert engine.asked == ["resources", "up", "resources", "destroy", "up"]
+    assert engine.requests[3].targets == (SESSION.urn, MACHINE.urn)
+    assert engine.requests[4].config["liftoff:zone"] == "b"
+    assert any("next: local.2x8" in note for note in listener.notes)
+
+
+def test_everything_goes_before_another_region_is_tried(engine: Engine, project: Path) -> None:
+    engine.plays["up"] = (FAILED_BOOT, Result(ok=False, text="update failed"))
+    engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
+    ended, _ = planning.launch(LaunchRequest(project, "dev"), [offer("r1"), offer("r2")], Listener(), Interrupts())
+    assert ended.ok
+    assert engine.asked == ["resources", "up", "destroy", "up"]
+    assert engine.requests[2].targets == ()
+
+
+def test_a_stack_that_has_a_node_is_not_used_for_a_plan(engine: Engine, project: Path) -> None:
+    engine.plays["resources"] = ([], Result(ok=True, resources=(MACHINE,)))
+    with pytest.raises(Stopped, match="has 1 resources") as caught:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts())
+    assert caught.value.kind is Kind.CONFIGURATION
+    assert engine.asked == ["resources"]
+
+
+def test_a_plan_without_offers_asks_nobody(engine: Engine, project: Path) -> None:
+    with pytest.raises(Stopped, match="no offer fits"):
+        planning.launch(LaunchRequest(project, "dev"), [], Listener(), Interrupts())
+    assert engine.asked == []
