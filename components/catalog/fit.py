@@ -20,21 +20,21 @@ MIB: Final = 2**20
 GIB: Final = 2**30
 
 GPU_MEMORY_UTILIZATION: Final = 0.92
-"""The share of a GPU's memory that vLLM takes unless told otherwise."""
+"""The share of a GPU's memory that vLLM takes unless told otherwise (as of 0.32)."""
 
 OVERHEAD_BYTES: Final = 3 * GIB // 2
 """For each GPU: CUDA context, activations of the largest batch, CUDA graphs, and what the driver keeps for itself.
-Seen between 1 and 2 GiB for a model of 8B; an estimate, not a measurement of ours."""
+Between 1 and 2 GiB for a model of 8B; an estimate, unverified by a measurement of ours."""
 
 TENSOR_PARALLEL_OVERHEAD_BYTES: Final = GIB // 2
-"""For each GPU on top, where there are several: NCCL's and all-reduce's buffers. An estimate."""
+"""For each GPU on top, where there are several: NCCL's and all-reduce's buffers. An estimate, unverified."""
 
 CONTEXT_STEP: Final = 1024
 """The longest context is a multiple of this many tokens."""
 
 _BYTES_PER_CACHED_VALUE: Final = 2
 _BATCHED_TOKENS: Final = 8192
-"""What vLLM may hold of a sliding window's layer beyond the window: its largest max_num_batched_tokens by default."""
+"""Tokens that a sliding window's layer may hold beyond the window: vLLM's largest default batch, unverified."""
 _HOST_RESERVE_GIB: Final = 4
 """Host RAM for the system and vLLM's own processes."""
 

@@ -73,6 +73,7 @@ class Model(BaseModel):
     """Whether vLLM computes it in float16 where a GPU has no bfloat16."""
     source: str = Field(min_length=1)
     date: dt.date
+    """When the entry was written. The data file says what of it was verified."""
 
     def weights_bytes(self, quantisation: Quantisation) -> int:
         """Return the bytes of all weights in this quantisation."""
