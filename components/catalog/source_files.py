@@ -1,0 +1,61 @@
+"""Reading of the catalog's data files, and the one way in which an unknown name is refused."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Final, Literal, TypeVar, get_args
+
+import yaml
+
+Provider = Literal["aws", "azure", "gcp"]
+"""The clouds of the catalog. `local` is not among them: it sells nothing."""
+
+PROVIDERS: Final[tuple[Provider, ...]] = get_args(Provider)
+
+_T = TypeVar("_T")
+
+_DATA: Final = files("components.catalog") / "data"
+
+
+class UnknownName(LookupError):  # noqa: N818 - named after the decision
+    """A name that the catalog does not have. The text says what was given and the nearest names that are known.
+
+    Attributes:
+        field: what the name was to be, such as `instance type`.
+        given: the name.
+        nearest: up to three known names, the nearest first; may be empty.
+    """
+
+    def __init__(self, field: str, given: str, known: Iterable[str]) -> None:
+        names = list(known)
+        folded = {name.lower(): name for name in names}
+        # The last part alone, too: most people leave out the organisation of a model.
+        folded |= {name.lower().rpartition("/")[2]: name for name in names}
+        matches = difflib.get_close_matches(given.lower(), folded, n=6, cutoff=0.5)
+        self.field = field
+        self.given = given
+        self.nearest = tuple(dict.fromkeys(folded[match] for match in matches))[:3]
+        hint = f"nearest: {', '.join(self.nearest)}" if self.nearest else f"known: {', '.join(sorted(names))}"
+        super().__init__(f"{field}: given {given!r}, which the catalog does not have; {hint}")
+
+
+def text(name: str) -> str:
+    """Return a data file as text."""
+    return (_DATA / name).read_text(encoding="utf-8")
+
+
+def document(name: str) -> Any:  # noqa: ANN401 - YAML; the callers validate it
+    """Return a data file's YAML document."""
+    return yaml.safe_load(text(name))
+
+
+def find(field: str, given: str, known: Mapping[str, _T]) -> _T:
+    """Return the value under a name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    try:
+        return known[given]
+    except KeyError:
+        raise UnknownName(field, given, known) from None
