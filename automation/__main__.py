@@ -16,10 +16,15 @@ def main() -> None:
         from automation import local_commands
 
         app.add_typer(local_commands.app, name="local")
+    elif sys.argv[1:2] == ["offers"]:
+        from automation import offer_commands
+
+        app.command()(offer_commands.offers)
     elif sys.argv[1:] in ([], ["--help"]):
         # Only named in the help; it is imported when it is asked for.
         import typer
 
+        app.command("offers", help="List what a launch of a model would try, cheapest first.")(lambda: None)
         app.add_typer(typer.Typer(help="The machines and the S3 server on this host."), name="local")
     app()
 

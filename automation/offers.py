@@ -15,8 +15,8 @@ class Listing(BaseModel):
 
     Attributes:
         zone: empty where the price is the whole region's and the cloud chooses the zone.
-        source: `live`, or where the dated price is from.
-        seen: the day of the price.
+        source: `live`, or which public catalog the price is from.
+        seen: the day of the price; None where the catalog does not say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,7 +29,7 @@ class Listing(BaseModel):
     spot: float | None = Field(default=None, gt=0)
     on_demand: float | None = Field(default=None, gt=0)
     source: str
-    seen: date
+    seen: date | None
 
 
 class Offer(BaseModel):
@@ -45,7 +45,7 @@ class Offer(BaseModel):
     spot: bool
     price: float
     source: str
-    seen: date
+    seen: date | None
 
     @property
     def place(self) -> str:

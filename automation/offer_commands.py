@@ -1,0 +1,133 @@
+"""`liftoff offers`: what a launch would try, in which order, and why the rest is not among it."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from automation import market, views
+from automation.errors import Stopped
+from automation.market import Found, Need
+from automation.offers import Market, Offer, Wanted
+
+_SHOWN = 20
+
+Providers = Annotated[
+    list[str] | None,
+    typer.Option("--provider", metavar="aws|azure|gcp", help="Only this cloud; repeatable. Left out, all."),
+]
+Regions = Annotated[list[str] | None, typer.Option("--region", help="Only this region; repeatable.")]
+InstanceTypes = Annotated[list[str] | None, typer.Option("--instance-type", help="Only this type; repeatable.")]
+Gpus = Annotated[list[str] | None, typer.Option("--gpu", help="Only this GPU, such as L4; repeatable.")]
+MaxPrice = Annotated[float | None, typer.Option("--max-price", help="The most to pay, in USD/hour.")]
+MarketOption = Annotated[
+    Literal["spot", "on-demand", "auto"],
+    typer.Option("--market", help="What may be bought; auto tries all spot offers first."),
+]
+Quantisation = Annotated[str | None, typer.Option("--quantisation", help="bf16, fp8, awq or mxfp4.")]
+Context = Annotated[int | None, typer.Option("--max-model-len", help="The context that must fit, in tokens.")]
+
+
+def wanted(
+    providers: list[str] | None,
+    regions: list[str] | None,
+    instance_types: list[str] | None,
+    gpus: list[str] | None,
+    max_price: float | None,
+    market_: Market,
+) -> Wanted:
+    """Return what the options ask for."""
+    return Wanted(
+        providers=frozenset(providers or ()),
+        regions=frozenset(regions or ()),
+        instance_types=frozenset(instance_types or ()),
+        gpus=frozenset(gpus or ()),
+        max_price=max_price,
+        market=market_,
+    )
+
+
+def offers(
+    model: Annotated[str, typer.Argument(help="Name of the model, as on Hugging Face.")],
+    *,
+    provider: Providers = None,
+    region: Regions = None,
+    instance_type: InstanceTypes = None,
+    gpu: Gpus = None,
+    max_price: MaxPrice = None,
+    market_: MarketOption = "spot",
+    quantisation: Quantisation = None,
+    max_model_len: Context = None,
+    show_all: Annotated[bool, typer.Option("--all", help=f"Show more than {_SHOWN}.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Write one JSON object per line.")] = False,
+) -> None:
+    """List what a launch of a model would try, cheapest first."""
+    try:
+        asked = wanted(provider, region, instance_type, gpu, max_price, market_)
+        found = market.find(Need(model, quantisation, max_model_len), asked)
+    except Stopped as error:
+        views.choose(as_json=json_lines).stopped(error)
+        raise typer.Exit(error.kind.exit_code) from error
+    if json_lines:
+        for offer in found.offers:
+            print(json.dumps({"type": "offer", **_record(offer, found)}))
+        return
+    _show(found, _SHOWN if not show_all else len(found.offers))
+
+
+def _width(title: str, shown: tuple[Offer, ...]) -> int | None:
+    return max(len(offer.instance_type) for offer in shown) if title == "instance type" else None
+
+
+def _record(offer: Offer, found: Found) -> dict[str, object]:
+    fit = found.fit_of(offer)
+    return {
+        **offer.model_dump(mode="json"),
+        "max_model_len": fit.max_model_len,
+        "tensor_parallel_size": fit.tensor_parallel_size,
+        "dtype": fit.dtype,
+        "notes": list(fit.notes),
+    }
+
+
+def _show(found: Found, most: int) -> None:
+    console = Console()
+    if not found.offers:
+        console.print("No offer fits what was asked for.")
+        for sentence in found.refused[:_SHOWN]:
+            console.print(f"  {sentence}", highlight=False, soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "cloud", "region", "zone", "instance type", "GPU", "market"):
+        # A name that is cut short can't be asked for.
+        table.add_column(title, no_wrap=True, min_width=_width(title, found.offers[:most]))
+    table.add_column("USD/hour", justify="right")
+    table.add_column("context", justify="right")
+    for number, offer in enumerate(found.offers[:most], 1):
+        table.add_row(
+            str(number),
+            offer.provider,
+            offer.region,
+            offer.zone,
+            offer.instance_type,
+            offer.gpu,
+            "spot" if offer.spot else "on-demand",
+            f"{offer.price:.3f}",
+            f"{found.fit_of(offer).max_model_len:,}",
+        )
+    console.print(table)
+    if len(found.offers) > most:
+        console.print(f"… and {len(found.offers) - most} more (--all)")
+    first = found.offers[0]
+    for note in found.fit_of(first).notes:
+        console.print(f"{first.instance_type}: {note}", highlight=False, soft_wrap=True)
+    if found.refused:
+        console.print(f"{len(found.refused)} instance types are too small for it, or can't compute it.")
+    dates = sorted({offer.seen.isoformat() for offer in found.offers if offer.seen})
+    known = (
+        f"of {' to '.join(dict.fromkeys((dates[0], dates[-1])))} where they have a date" if dates else "without a date"
+    )
+    text = f"Prices are from public catalogs, not live: {known} (docs/catalog.md)."
+    console.print(text, highlight=False, soft_wrap=True)
