@@ -77,10 +77,6 @@ def offers(
     _show(found, _SHOWN if not show_all else len(found.offers))
 
 
-def _width(title: str, shown: tuple[Offer, ...]) -> int | None:
-    return max(len(offer.instance_type) for offer in shown) if title == "instance type" else None
-
-
 def _record(offer: Offer, found: Found) -> dict[str, object]:
     fit = found.fit_of(offer)
     return {
@@ -100,17 +96,16 @@ def _show(found: Found, most: int) -> None:
             console.print(f"  {sentence}", highlight=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("", "cloud", "region", "zone", "instance type", "GPU", "market"):
+    for title in ("", "cloud", "place", "instance type", "GPU", "market"):
         # A name that is cut short can't be asked for.
-        table.add_column(title, no_wrap=True, min_width=_width(title, found.offers[:most]))
-    table.add_column("USD/hour", justify="right")
-    table.add_column("context", justify="right")
+        table.add_column(title, overflow="fold")
+    table.add_column("USD/hour", justify="right", no_wrap=True)
+    table.add_column("context", justify="right", no_wrap=True)
     for number, offer in enumerate(found.offers[:most], 1):
         table.add_row(
             str(number),
             offer.provider,
-            offer.region,
-            offer.zone,
+            f"{offer.region} {offer.zone}".strip(),
             offer.instance_type,
             offer.gpu,
             "spot" if offer.spot else "on-demand",
