@@ -5,6 +5,7 @@ from pulumi.runtime import is_config_secret
 
 from components import settings
 from components.model_node import ModelNode
+from components.refusal import Refusal
 
 try:
     asked = settings.load(
@@ -12,11 +13,10 @@ try:
         pulumi.get_stack(),
         is_encrypted=lambda key: is_config_secret(f"liftoff:{key}"),
     )
-except settings.SettingsRefused as refused:
+    node = ModelNode(asked.name, asked)
+except Refusal as refused:
     # A RunError is shown as it is, without a traceback.
     raise pulumi.RunError(str(refused)) from refused
-
-node = ModelNode(asked.name, asked)
 
 pulumi.export("endpoint", node.endpoint)
 pulumi.export("model", asked.model)

@@ -110,6 +110,8 @@ def _boot(storage: Storage, uri: str, arguments: list[str]) -> list[Span]:
             session_url=outputs["sessionUrl"],
             session_sha256=outputs["sessionSha256"],
             storage_ca=storage.ca_certificate,
+            provider="local",
+            gpu_driver=None,
             model="tiny-llama",
             max_model_len=512,
             vllm_arguments=("--dtype", "float32", "--enforce-eager"),

@@ -25,16 +25,36 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Boot:
+    """What a machine is told.
+
+    Attributes:
+        user_data: a cloud-config document; a secret.
+        expires_at: when the node ends itself, RFC 3339 in UTC, for the tags.
+        lifetime_seconds: how long after its creation that is.
+        sealed_ssh_key: a public SSH key whose private half was never kept.
+    """
+
+    user_data: pulumi.Output[str]
+    expires_at: pulumi.Output[str]
+    lifetime_seconds: int
+    sealed_ssh_key: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
 class Machine:
     """A machine that was started.
 
     Attributes:
         machine_id: the cloud's own id.
-        booted_at: when it was started, in seconds since 1970.
+        instance_id: what cloud-init finds as the machine's id, by which its first word is known; empty where
+            `booted_at` tells it from an earlier machine.
+        booted_at: when it was started, in seconds since 1970; 0 where the cloud does not tell.
     """
 
     machine_id: pulumi.Output[str]
-    booted_at: pulumi.Output[float]
+    instance_id: pulumi.Input[str]
+    booted_at: pulumi.Input[float]
 
 
 @dataclass(frozen=True)
@@ -73,17 +93,23 @@ class Cloud(Protocol):
     Attributes:
         region: where the machine will be.
         instance_type: the provider's name for its size.
-        price_per_hour: USD/hour.
+        price_per_hour: USD/hour; of the catalog's day where the cloud does not tell.
         serving: how vLLM is installed and started there.
+        machine_key: a machine with another key is another machine, which needs a boot session of its own.
     """
 
     region: str
     instance_type: str
     price_per_hour: float
     serving: Serving
+    machine_key: str
+
+    @property
+    def user_data_limit(self) -> str | None:
+        """Return a key of `user_data.LIMITS`, or None where there is no limit."""
 
     def site(self, opts: pulumi.ResourceOptions) -> Site:
         """Declare network, address and storage."""
 
-    def machine(self, user_data: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Machine:
+    def machine(self, boot: Boot, opts: pulumi.ResourceOptions) -> Machine:
         """Declare the machine that starts with this cloud-config document. Called after `site`."""

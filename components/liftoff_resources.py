@@ -68,6 +68,7 @@ class BootSession(_Resource):
         "tls_key",
         "expires_at",
         "weights_bytes",
+        "sealed_ssh_key",
     )
 
     run_id: pulumi.Output[str]
@@ -79,6 +80,7 @@ class BootSession(_Resource):
     tls_key: pulumi.Output[str]
     expires_at: pulumi.Output[str]
     weights_bytes: pulumi.Output[int]
+    sealed_ssh_key: pulumi.Output[str]
 
     def translate_output_property(self, prop: str) -> str:
         """Return the attribute's name for a property; a digit starts no word of its own."""

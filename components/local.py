@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pulumi
 
-from components.cloud import Machine, Serving, Site, own_storage
+from components.cloud import Boot, Machine, Serving, Site, own_storage
 from components.liftoff_resources import LocalMachine, LocalNetwork, LocalStorage
 from components.settings import LocalSettings
 
@@ -17,6 +17,7 @@ class LocalCloud:
     """A namespace, a lease on the S3 server, and a machine."""
 
     price_per_hour = 0.0
+    machine_key = ""
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
@@ -29,6 +30,11 @@ class LocalCloud:
             arguments=("--dtype", "float32", "--enforce-eager"),
             environment={"VLLM_CPU_KVCACHE_SPACE": "1"},
         )
+
+    @property
+    def user_data_limit(self) -> None:
+        """Return a key of `user_data.LIMITS`, or None: there is no limit."""
+        return None
 
     def site(self, opts: pulumi.ResourceOptions) -> Site:
         """Declare the namespace and take a lease on the S3 server."""
@@ -54,14 +60,14 @@ class LocalCloud:
             ).apply(dict)
         )
 
-    def machine(self, user_data: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Machine:
+    def machine(self, boot: Boot, opts: pulumi.ResourceOptions) -> Machine:
         """Boot the machine."""
         settings, network = self._settings, self._network
         machine = LocalMachine(
             f"{settings.name}-machine",
             {
                 "name": settings.name,
-                "user_data": user_data,
+                "user_data": boot.user_data,
                 "isolation": network.resolved_isolation,
                 "namespace": network.namespace,
                 "address": network.address,
@@ -73,4 +79,4 @@ class LocalCloud:
             },
             opts,
         )
-        return Machine(machine.machine_id, machine.booted_at)
+        return Machine(machine.machine_id, "", machine.booted_at)

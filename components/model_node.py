@@ -1,14 +1,14 @@
 """ModelNode: a model, served on a machine of its own behind an endpoint that has answered."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from components import user_data
-from components.cloud import Cloud, Site
+from components.cloud import Boot, Cloud, Site
 from components.liftoff_resources import BootSession, Readiness
-from components.local import LocalCloud
-from components.settings import Settings
+from components.settings import AwsSettings, AzureSettings, CloudSettings, LocalSettings, Settings
 from provider import node_program
 
 
@@ -37,7 +37,8 @@ class ModelNode(pulumi.ComponentResource):
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("liftoff:index:ModelNode", name, {}, opts)
-        cloud: Cloud = LocalCloud(settings)
+        cloud = _cloud(settings)
+        _check_user_data(settings, cloud)
         site = cloud.site(self._child())
         session = BootSession(
             f"{name}-session",
@@ -49,11 +50,17 @@ class ModelNode(pulumi.ComponentResource):
                 "boot_deadline_seconds": settings.boot_deadline_seconds,
                 "requirements": cloud.serving.requirements,
                 "program_sha256": node_program.digest(),
+                "machine_key": cloud.machine_key,
             },
             self._child(),
         )
-        document = _user_data(settings, cloud, site, session)
-        machine = cloud.machine(document, self._child())
+        boot = Boot(
+            _user_data(settings, cloud, site, session),
+            session.expires_at,
+            settings.lifetime_seconds,
+            session.sealed_ssh_key,
+        )
+        machine = cloud.machine(boot, self._child())
         endpoint = pulumi.Output.format("https://{0}:{1}", site.address, site.port)
         readiness = Readiness(
             f"{name}-readiness",
@@ -61,6 +68,7 @@ class ModelNode(pulumi.ComponentResource):
                 "storage": site.storage,
                 "run_id": session.run_id,
                 "machine_id": machine.machine_id,
+                "instance_id": machine.instance_id,
                 "booted_at": machine.booted_at,
                 "endpoint": endpoint,
                 "tls_certificate": session.tls_certificate,
@@ -96,31 +104,41 @@ class ModelNode(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self)
 
 
+def _cloud(settings: Settings) -> Cloud:
+    """Return the provider; each one's SDK is imported only when it is used."""
+    if isinstance(settings, LocalSettings):
+        from components.local import LocalCloud
+
+        return LocalCloud(settings)
+    if isinstance(settings, AwsSettings):
+        from components.aws import AwsCloud
+
+        return AwsCloud(settings)
+    if isinstance(settings, AzureSettings):
+        from components.azure import AzureCloud
+
+        return AzureCloud(settings)
+    from components.gcp import GcpCloud
+
+    return GcpCloud(settings)
+
+
+def _check_user_data(settings: Settings, cloud: Cloud) -> None:
+    """Refuse what a cloud would not take before anything is made: the session's texts are always about as long.
+
+    Raises:
+        UserDataTooLong: with the sizes in bytes.
+    """
+    if cloud.user_data_limit is not None:
+        document = user_data.render(_boot_settings(settings, cloud, user_data.longest_session()))
+        user_data.check_size(user_data.compressed(document), cloud.user_data_limit)
+
+
 def _user_data(settings: Settings, cloud: Cloud, site: Site, session: BootSession) -> pulumi.Output[str]:
     """Return the cloud-config document; a secret, since it holds the node's keys."""
 
     def render(known: dict[str, Any]) -> str:
-        return user_data.render(
-            user_data.BootSettings(
-                run_id=known["run_id"],
-                mailbox_url=known["mailbox_url"],
-                session_url=known["session_url"],
-                session_sha256=known["session_sha256"],
-                storage_ca=known["storage"].get("caCertificate"),
-                model=settings.model,
-                max_model_len=settings.max_model_len or None,
-                vllm_arguments=(*cloud.serving.arguments, *settings.vllm_arguments),
-                vllm_environment=dict(cloud.serving.environment),
-                packages=cloud.serving.packages,
-                boot_deadline_seconds=settings.boot_deadline_seconds,
-                expires_at=known["expires_at"],
-                port=int(known["port"]),
-                server_name=known["address"],
-                api_key=known["api_key"],
-                tls_certificate=known["tls_certificate"],
-                tls_key=known["tls_key"],
-            )
-        )
+        return user_data.render(_boot_settings(settings, cloud, known))
 
     return pulumi.Output.secret(
         pulumi.Output.all(
@@ -136,4 +154,28 @@ def _user_data(settings: Settings, cloud: Cloud, site: Site, session: BootSessio
             address=site.address,
             port=site.port,
         ).apply(render)
+    )
+
+
+def _boot_settings(settings: Settings, cloud: Cloud, known: Mapping[str, Any]) -> user_data.BootSettings:
+    return user_data.BootSettings(
+        run_id=known["run_id"],
+        mailbox_url=known["mailbox_url"],
+        session_url=known["session_url"],
+        session_sha256=known["session_sha256"],
+        storage_ca=known["storage"].get("caCertificate"),
+        provider=settings.provider,
+        gpu_driver=settings.machine_type.driver if isinstance(settings, CloudSettings) else None,
+        model=settings.model,
+        max_model_len=settings.max_model_len or None,
+        vllm_arguments=(*cloud.serving.arguments, *settings.vllm_arguments),
+        vllm_environment=dict(cloud.serving.environment),
+        packages=cloud.serving.packages,
+        boot_deadline_seconds=settings.boot_deadline_seconds,
+        expires_at=known["expires_at"],
+        port=int(known["port"]),
+        server_name=known["address"],
+        api_key=known["api_key"],
+        tls_certificate=known["tls_certificate"],
+        tls_key=known["tls_key"],
     )

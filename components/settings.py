@@ -2,20 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Protocol
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Final, Literal, Protocol, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
+from components import catalog
+from components.refusal import Refusal
 from provider.manifest import split_uri
 
+Network = IPv4Network | IPv6Network
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 _NAME_CHARACTERS: Final = 41
 
 
-class SettingsRefused(Exception):  # noqa: N818 - named after the decision
+class SettingsRefused(Refusal):
     """The stack's config can't be used. The text has a line for each field: what was given and what is allowed."""
 
 
@@ -89,6 +94,120 @@ class NodeSettings(BaseModel):
         return value
 
 
+class CloudSettings(NodeSettings):
+    """What the clouds have in common. Prices are in USD/hour."""
+
+    region: str = Field(pattern=r"^[a-z0-9-]+$")
+    zone: str = Field(pattern=r"^[a-z0-9-]*$")
+    """A zone of the region; empty where the cloud may choose one."""
+    instance_type: str = Field(min_length=1)
+    """The cloud's name for the machine's size, as in the catalog."""
+    spot: bool
+    """Whether the cloud may take the machine back, for a lower price."""
+    max_price_per_hour: float = Field(ge=0)
+    """The most to pay for a spot machine; 0 means up to the on-demand price."""
+    allowed_cidrs: tuple[Network, ...] = Field(min_length=1)
+    """Who may reach the endpoint. There is no open default."""
+    ssh_public_key: str = Field(pattern=r"^(ssh-\S+ \S+.*)?$")
+    """Who may log in; empty lets nobody."""
+    ssh_allowed_cidrs: tuple[Network, ...]
+    """From where; empty from nowhere."""
+    disk_gib: int = Field(ge=50, le=16384)
+    """Size of the encrypted disk in GiB."""
+    on_eviction: Literal["delete", "stop"]
+    """What becomes of a spot machine that the cloud takes back; `stop` keeps its disk, which costs."""
+    subnet: str
+    """An existing subnet by the cloud's own id; empty makes a network for this node."""
+    owner: str = Field(pattern=r"^[a-z0-9_-]{0,63}$")
+    """Who pays, for the tags."""
+
+    @field_validator("storage_endpoint")
+    @classmethod
+    def _has_a_bucket(cls, value: str) -> str:
+        if not value:
+            raise ValueError("the https:// URL of the bucket's S3 API: the clouds have no storage of their own here")
+        return value
+
+    @field_validator("instance_type")
+    @classmethod
+    def _is_sold(cls, value: str) -> str:
+        try:
+            catalog.instance_type(cls.provider_name(), value)
+        except catalog.UnknownName as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("ssh_allowed_cidrs")
+    @classmethod
+    def _has_a_key(cls, value: tuple[Network, ...], info: ValidationInfo) -> tuple[Network, ...]:
+        if value and not info.data.get("ssh_public_key"):
+            raise ValueError("nothing, since sshPublicKey is not set")
+        return value
+
+    @model_validator(mode="after")
+    def _region_sells_it(self) -> Self:
+        regions = self.machine_type.regions
+        if self.region not in regions:
+            raise ValueError(
+                f"region {self.region!r} does not sell {self.instance_type}; allowed: {', '.join(regions)}"
+            )
+        return self
+
+    @classmethod
+    def provider_name(cls) -> str:
+        """Return the provider's name in the catalog."""
+        (name,) = get_args(cls.model_fields["provider"].annotation)
+        return str(name)
+
+    @property
+    def machine_type(self) -> catalog.InstanceType:
+        """What the catalog knows of the machine."""
+        return catalog.instance_type(self.provider_name(), self.instance_type)
+
+    @property
+    def catalog_price(self) -> float:
+        """The catalog's price in the region in USD/hour, of the day that it is from; 0 where it knows none."""
+        rows = [
+            row
+            for row in catalog.prices(self.provider_name(), self.instance_type)
+            if row.region == self.region and row.zone in (None, self.zone or row.zone)
+        ]
+        known = [price for row in rows if (price := row.spot if self.spot else row.on_demand) is not None]
+        return min(known, default=0.0)
+
+
+class AwsSettings(CloudSettings):
+    """An EC2 instance."""
+
+    provider: Literal["aws"]
+
+
+class AzureSettings(CloudSettings):
+    """A virtual machine of Azure."""
+
+    provider: Literal["azure"]
+    zone: str = Field(pattern=r"^[1-3]?$")
+    """1, 2 or 3; empty lets Azure choose."""
+    resource_group: str = Field(pattern=r"^[A-Za-z0-9_.()-]{0,89}$")
+    """An existing resource group; empty makes one."""
+
+
+class GcpSettings(CloudSettings):
+    """An instance of Compute Engine."""
+
+    provider: Literal["gcp"]
+    zone: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+-[a-z]$")
+    """Compute Engine has no machine without a zone."""
+
+    @field_validator("zone")
+    @classmethod
+    def _is_of_region(cls, value: str, info: ValidationInfo) -> str:
+        region = info.data.get("region", "")
+        if not value.startswith(f"{region}-"):
+            raise ValueError(f"a zone of {region}, such as {region}-b")
+        return value
+
+
 class LocalSettings(NodeSettings):
     """A machine on this host."""
 
@@ -101,13 +220,18 @@ class LocalSettings(NodeSettings):
     """Processors of the machine."""
 
 
-Settings = LocalSettings
+Settings = LocalSettings | AwsSettings | AzureSettings | GcpSettings
 """The union of all providers' settings, told apart by `provider`."""
 
-_MODELS: Final[Mapping[str, type[LocalSettings]]] = {"local": LocalSettings}
+_MODELS: Final[Mapping[str, type[Settings]]] = {
+    "local": LocalSettings,
+    "aws": AwsSettings,
+    "azure": AzureSettings,
+    "gcp": GcpSettings,
+}
 SECRETS: Final = frozenset({"storageAccessKeyId", "storageSecretAccessKey"})
 """Keys that have to be encrypted in the stack's file."""
-_LISTS: Final = frozenset({"vllmArguments"})
+_LISTS: Final = frozenset({"vllmArguments", "allowedCidrs", "sshAllowedCidrs"})
 
 
 def load(config: Config, stack: str, *, is_encrypted: Callable[[str], bool]) -> Settings:
@@ -133,23 +257,22 @@ def load(config: Config, stack: str, *, is_encrypted: Callable[[str], bool]) -> 
     # Given as empty, so that a missing one is validated, too.
     values = dict.fromkeys(SECRETS, "") | {key: value for key, value in given.items() if value is not None}
     try:
-        return TypeAdapter(model).validate_python({**values, "name": node_name(stack)})
+        return model.model_validate({**values, "name": node_name(stack)})
     except ValidationError as error:
-        raise SettingsRefused(
-            "\n".join(
-                _line(
-                    ".".join(map(str, problem["loc"])),
-                    given.get(str(problem["loc"][0])),
-                    problem["msg"].removeprefix("Value error, "),
-                )
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-        ) from error
+        problems = error.errors(include_url=False, include_input=False)
+        raise SettingsRefused("\n".join(_problem(problem, given) for problem in problems)) from error
 
 
 def node_name(stack: str) -> str:
     """Return a stack's name in the characters that every cloud takes for a machine."""
     return re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-")[:_NAME_CHARACTERS] or "node"
+
+
+def _problem(problem: ErrorDetails, given: Mapping[str, object]) -> str:
+    allowed = problem["msg"].removeprefix("Value error, ")
+    # A rule between several fields names them itself; it is the region that is easiest to change.
+    location = problem["loc"] or ("region",)
+    return _line(".".join(map(str, location)), given.get(str(location[0])), allowed)
 
 
 def _line(field: str, given: object, allowed: str) -> str:

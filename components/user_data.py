@@ -3,14 +3,18 @@
 Every text that a user sets goes through JSON and YAML as a value, never into a command or a template.
 """
 
+import base64
 import gzip
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from components.refusal import Refusal
 
 SOURCES: Final = Path(__file__).parent.parent / "cloud-init"
 BOOTSTRAP: Final = "/usr/local/lib/liftoff/bootstrap.py"
@@ -20,13 +24,13 @@ LIMITS: Final = {
     "aws": 16 * 1024,
     # https://learn.microsoft.com/azure/virtual-machines/custom-data: 64 KB of base64
     "azure": 64 * 1024 * 3 // 4,
-    # https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations: 256 KB a value
-    "gcp": 256 * 1024,
+    # https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations: 256 KB a value, of base64
+    "gcp": 256 * 1024 * 3 // 4,
 }
 """The most bytes of user data, raw, that each cloud takes."""
 
 
-class UserDataTooLong(Exception):  # noqa: N818 - named after the decision
+class UserDataTooLong(Refusal):
     """The user data does not fit a cloud's limit."""
 
 
@@ -40,6 +44,8 @@ class BootSettings(BaseModel):
     session_url: str = Field(repr=False)
     session_sha256: str
     storage_ca: str | None
+    provider: str
+    gpu_driver: Literal["datacenter", "grid"] | None
     model: str
     max_model_len: int | None
     vllm_arguments: tuple[str, ...]
@@ -69,7 +75,7 @@ def render(settings: BootSettings) -> str:
     """Return the cloud-config document for a node."""
     document: dict[str, Any] = {
         # bootcmd runs before everything else, and at every boot.
-        "bootcmd": [["sh", "-c", _source("arm-expiry.sh"), "arm-expiry", settings.expires_at]],
+        "bootcmd": [["sh", "-c", _source("arm-expiry.sh"), "arm-expiry", settings.expires_at, _end(settings.provider)]],
         "write_files": [
             _file("/etc/liftoff/boot.json", json.dumps({"version": 1, **settings.model_dump(mode="json")}), "0600"),
             _file(BOOTSTRAP, _source("bootstrap.py"), "0644"),
@@ -80,9 +86,43 @@ def render(settings: BootSettings) -> str:
     return "#cloud-config\n" + yaml.dump(document, Dumper=_Readable, sort_keys=False, width=10**6, allow_unicode=True)
 
 
+def _end(provider: str) -> str:
+    """Return the command that ends the node and its bill; elsewhere than at Azure a shutdown from inside does."""
+    return _source("end-of-life-azure.sh") if provider == "azure" else "systemctl poweroff"
+
+
+def longest_session() -> dict[str, Any]:
+    """Return what a boot session may tell at most, in characters that compress as badly as keys and signatures do."""
+    noise = "".join(hashlib.sha512(str(number).encode()).hexdigest() for number in range(64))
+    return {
+        "run_id": noise[:16],
+        "mailbox_url": "https://" + noise[:900],
+        "session_url": "https://" + noise[900:1800],
+        "session_sha256": noise[1800:1864],
+        "expires_at": "2026-01-01T00:00:00Z",
+        "api_key": noise[1864:1924],
+        "tls_certificate": noise[2000:3000],
+        "tls_key": noise[3000:3400],
+        "storage": {},
+        "port": 443,
+        "address": "255.255.255.255",
+    }
+
+
 def compressed(document: str) -> bytes:
     """Return the document as gzip, which cloud-init understands; the same for the same document."""
     return gzip.compress(document.encode(), compresslevel=9, mtime=0)
+
+
+def encoded(document: str, cloud: str) -> str:
+    """Return the document as a cloud takes it: base64 of gzip.
+
+    Raises:
+        UserDataTooLong: the cloud would not take it.
+    """
+    data = compressed(document)
+    check_size(data, cloud)
+    return base64.b64encode(data).decode()
 
 
 def check_size(data: bytes, cloud: str) -> None:

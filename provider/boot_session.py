@@ -31,6 +31,7 @@ class BootSessionInputs(Inputs):
     )
     requirements: str = Field(default="", description="requirements.txt of the serving environment")
     program_sha256: str = Field(alias="programSha256", description="digest of the boot program that the node will run")
+    machine_key: str = Field(default="", description="what machine it is for; another one needs a session of its own")
 
     @field_validator("weights")
     @classmethod
@@ -55,10 +56,19 @@ class BootSession(Resource[BootSessionInputs]):
         "tlsKey": "string",
         "expiresAt": "string",
         "weightsBytes": "integer",
+        "sealedSshKey": "string",
     }
     secret_outputs = frozenset({"mailboxUrl", "sessionUrl", "apiKey", "tlsKey"})
     replace_on = frozenset(
-        {"weights", "serverNames", "lifetimeSeconds", "bootDeadlineSeconds", "requirements", "programSha256"}
+        {
+            "weights",
+            "serverNames",
+            "lifetimeSeconds",
+            "bootDeadlineSeconds",
+            "requirements",
+            "programSha256",
+            "machineKey",
+        }
     )
 
     def create(self, inputs: BootSessionInputs, operation: Operation) -> tuple[str, Outputs]:
@@ -90,6 +100,7 @@ class BootSession(Resource[BootSessionInputs]):
             "tlsKey": pair.key,
             "expiresAt": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "weightsBytes": manifest.total_bytes,
+            "sealedSshKey": certificate.sealed_ssh_key(),
         }
 
     def read(

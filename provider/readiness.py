@@ -29,8 +29,11 @@ class ReadinessInputs(Inputs):
     storage: Storage
     run_id: str
     machine_id: str
+    instance_id: str = Field(
+        default="", description="the machine's id as cloud-init finds it; a letter of another one is passed over"
+    )
     booted_at: float = Field(
-        description="when the machine was started, in seconds since 1970; an older mailbox is another's"
+        description="when the machine was started, in seconds since 1970; an older letter is another machine's"
     )
     endpoint: str = Field(pattern=r"^https://")
     tls_certificate: str
@@ -46,7 +49,9 @@ class Readiness(Resource[ReadinessInputs]):
     description = "The node has started and its endpoint has answered a completion over TLS."
     inputs = ReadinessInputs
     outputs: ClassVar = {"readyAt": "string", "timeline": "array", "completionSeconds": "number"}
-    replace_on = frozenset({"runId", "machineId", "bootedAt", "endpoint", "tlsCertificate", "apiKey", "model"})
+    replace_on = frozenset(
+        {"runId", "machineId", "instanceId", "bootedAt", "endpoint", "tlsCertificate", "apiKey", "model"}
+    )
 
     def create(self, inputs: ReadinessInputs, operation: Operation) -> tuple[str, Outputs]:
         """Follow the mailbox until the node is ready or has failed, then ask the endpoint itself."""
@@ -159,6 +164,8 @@ def _newest(bucket: Bucket, key: str, inputs: ReadinessInputs, last: Mailbox | N
             hint="node and Liftoff may be of different versions: destroy the node and launch it again",
         ) from error
     if mailbox.run_id != inputs.run_id or mailbox.started_at < inputs.booted_at - _CLOCK_SKEW_SECONDS:
+        return None
+    if inputs.instance_id and mailbox.instance_id not in ("", inputs.instance_id):
         return None
     if last is not None and mailbox.sequence <= last.sequence:
         return None

@@ -121,6 +121,7 @@ class Mailbox(_FromNode):
     sequence: _Count
     written_at: _Time
     started_at: _Time
+    instance_id: str = Field(default="", max_length=100)
     state: Literal["booting", "ready", "failed", "stopped"]
     phases: tuple[Phase, ...] = Field(min_length=3, max_length=3)
     error: BootError | None = None

@@ -35,7 +35,7 @@ def main() -> int:
 
 def _boot(given: settings.Settings, session: Path, *, overlap: bool) -> int:
     began = plan.started_at(given)
-    board = Board(given.run_id, given.secrets(), began)
+    board = Board(given.run_id, given.secrets(), began, instance_id=_instance_id(given))
     mailbox = Mailbox(given.mailbox_url, https.context(given.storage_ca), board)
     mailbox.start()
     control = services.Systemd(given) if given.on_machine else services.Children(given)
@@ -81,6 +81,14 @@ def _boot(given: settings.Settings, session: Path, *, overlap: bool) -> int:
     # Threads that hang in a read are not waited for.
     sys.stdout.flush()
     os._exit(0 if failure is None else 1)
+
+
+def _instance_id(given: settings.Settings) -> str:
+    """Return the machine's id as cloud-init found it; plain processes have none."""
+    try:
+        return given.at("/var/lib/cloud/data/instance-id").read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _stay(given: settings.Settings) -> None:

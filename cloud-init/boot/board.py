@@ -23,8 +23,14 @@ class Board:
     """The state of one boot."""
 
     def __init__(
-        self, run_id: str, secrets: Iterable[str], started_at: float, clock: Callable[[], float] = time.time
+        self,
+        run_id: str,
+        secrets: Iterable[str],
+        started_at: float,
+        clock: Callable[[], float] = time.time,
+        instance_id: str = "",
     ) -> None:
+        self._instance_id = instance_id
         self._run_id = run_id
         self._secrets = tuple(secrets)
         self._clock = clock
@@ -125,6 +131,7 @@ class Board:
                 "sequence": self._sequence,
                 "written_at": now,
                 "started_at": self._started_at,
+                "instance_id": self._instance_id,
                 "state": self._state,
                 "phases": [dict(entry) for entry in self._phases.values()],
                 "error": self._error,

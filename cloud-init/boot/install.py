@@ -82,7 +82,7 @@ def is_installed(venv: Path, requirements: str) -> bool:
 def install_environment(
     venv: Path, requirements: str, say: Callable[[str], None], progress: Callable[[int, int], None]
 ) -> None:
-    """Make the environment from a complete list of requirements; nothing is resolved, so it is the same everywhere.
+    """Make the environment from a list of requirements; a complete one is taken as it is, the same everywhere.
 
     Raises:
         BootFailed: it can't be made.
@@ -97,7 +97,9 @@ def install_environment(
     looker = threading.Thread(target=_look, args=(venv, total, progress, over), daemon=True)
     looker.start()
     try:
-        command = [str(uv), "pip", "install", "--python", str(venv / "bin" / "python"), "--no-deps"]
+        command = [str(uv), "pip", "install", "--python", str(venv / "bin" / "python")]
+        # A list that names an index of its own is resolved here; any other is complete.
+        command += [] if "--extra-index-url" in requirements else ["--no-deps"]
         # A company's proxy is trusted by the system, not by the list that uv brings along.
         command.append("--system-certs")
         code, words = follow([*command, "--compile-bytecode", "--requirements", str(listing)], say)

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from boot import install, serve, weights
+from boot import gpu, install, serve, weights
 from boot.failure import BootFailed
 
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ class Boot:
                 lambda line: board.say(f"install: {line}"),
                 lambda done, _: board.advance("install", len(missing) + done),
             )
-        board.finish("install", "was in the image" if total == 0 else "")
+        found = ""
+        if self._settings.gpu_driver:
+            found = gpu.ready(self._settings, lambda line: board.say(f"install: {line}"), self._cancelled.wait)
+            board.say(f"install: {found}")
+        board.finish("install", found or ("was in the image" if total == 0 else ""))
 
 
 class Deadline:

@@ -20,6 +20,8 @@ class Settings:
     session_url: str
     session_sha256: str
     storage_ca: str | None
+    provider: str
+    gpu_driver: str | None
     model: str
     max_model_len: int | None
     vllm_arguments: tuple[str, ...]

@@ -29,6 +29,8 @@ def settings_of(pair: certificate.KeyPair, root: Path, port: int) -> settings.Se
         session_url="https://x/s",
         session_sha256="0" * 64,
         storage_ca=None,
+        provider="local",
+        gpu_driver=None,
         model="org/model",
         max_model_len=512,
         vllm_arguments=("--dtype", "float32"),

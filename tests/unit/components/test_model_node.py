@@ -1,72 +1,15 @@
 """The program with mocks: what is declared, whose child it is, and what is kept secret."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import pulumi
-import pytest
 import yaml
 from pulumi.runtime import rpc
-from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from components import settings
 from components.model_node import ModelNode
 
-OUTPUTS: dict[str, dict[str, Any]] = {
-    "LocalNetwork": {
-        "resolvedIsolation": "nspawn",
-        "reason": "",
-        "namespace": "liftoff-dev",
-        "address": "10.0.0.2",
-        "gateway": "10.0.0.1",
-        "port": 443,
-    },
-    "LocalStorage": {
-        "endpoint": "https://10.0.0.1:7070",
-        "region": "local",
-        "bucket": "liftoff",
-        "accessKeyId": "AKIA",
-        "secretAccessKey": "hush",
-        "caCertificate": "-----BEGIN CERTIFICATE-----",
-    },
-    "BootSession": {
-        "runId": "0123456789abcdef",
-        "mailboxUrl": "https://10.0.0.1:7070/liftoff/m?X-Amz-Signature=1",
-        "sessionUrl": "https://10.0.0.1:7070/liftoff/s?X-Amz-Signature=2",
-        "sessionSha256": "0" * 64,
-        "apiKey": "sk-liftoff-1",
-        "tlsCertificate": "-----BEGIN CERTIFICATE-----",
-        "tlsKey": "-----BEGIN PRIVATE KEY-----",
-        "expiresAt": "2030-01-01T00:00:00Z",
-        "weightsBytes": 10,
-    },
-    "LocalMachine": {"machineId": "dev", "bootedAt": 1.0},
-    "Readiness": {"readyAt": "2030-01-01T00:00:00Z", "timeline": [], "completionSeconds": 0.1},
-}
-
-
-Test = TypeVar("Test", bound=Callable[..., Any])
-# Waits for the output that a test returns; without it no assertion in an apply would ever run.
-engine_test = cast("Callable[[Test], Test]", pulumi.runtime.test)
-
-
-class RecordingMocks(Mocks):
-    def __init__(self) -> None:
-        self.made: dict[str, MockResourceArgs] = {}
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.made[args.typ.rsplit(":", 1)[-1]] = args
-        return f"{args.name}-id", {**args.inputs, **OUTPUTS.get(args.typ.rsplit(":", 1)[-1], {})}
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"the program calls nothing, but it called {args.token}")
-
-
-@pytest.fixture
-def mocks() -> RecordingMocks:
-    made = RecordingMocks()
-    pulumi.runtime.set_mocks(made, project="liftoff", stack="dev", preview=False)
-    return made
+from .conftest import SESSION, RecordingMocks, engine_test, with_outputs
 
 
 def asked(**changes: Any) -> settings.Settings:
@@ -83,10 +26,6 @@ def asked(**changes: Any) -> settings.Settings:
         "cpus": 2,
     }
     return settings.LocalSettings.model_validate({**values, **changes})
-
-
-def with_outputs(*outputs: pulumi.Output[Any], then: Callable[[list[Any]], None]) -> pulumi.Output[None]:
-    return pulumi.Output.all(*outputs).apply(then)
 
 
 @engine_test
@@ -133,7 +72,7 @@ def test_the_machine_gets_the_session_in_its_user_data(mocks: RecordingMocks) ->
         (boot,) = (file for file in document["write_files"] if file["path"] == "/etc/liftoff/boot.json")
         given = yaml.safe_load(boot["content"])
         assert boot["permissions"] == "0600"
-        assert given["mailbox_url"] == OUTPUTS["BootSession"]["mailboxUrl"]
+        assert given["mailbox_url"] == SESSION["mailboxUrl"]
         assert given["model"] == "org/model"
         assert "hush" not in str(document)
 

@@ -25,6 +25,8 @@ def told(**changes: Any) -> user_data.BootSettings:
         "session_url": "https://bucket.example/liftoff/sessions/0123456789abcdef/session.json?X-Amz-Signature=2",
         "session_sha256": "0" * 64,
         "storage_ca": None,
+        "provider": "aws",
+        "gpu_driver": "datacenter",
         "model": "meta-llama/Llama-3.1-8B-Instruct",
         "max_model_len": 32768,
         "vllm_arguments": ("--enforce-eager",),
@@ -75,8 +77,14 @@ def test_the_same_settings_make_the_same_bytes() -> None:
 def test_the_nodes_end_is_armed_before_anything_else() -> None:
     document = yaml.safe_load(user_data.render(told()))
     (first,) = document["bootcmd"]
-    assert "systemctl poweroff" in first[2]
-    assert first[-1] == "2030-01-01T00:00:00Z"
+    assert "liftoff-expiry" in first[2]
+    assert first[-2:] == ["2030-01-01T00:00:00Z", "systemctl poweroff"]
+
+
+def test_at_azure_the_node_deletes_itself_since_a_shutdown_would_stay_billed() -> None:
+    (first,) = yaml.safe_load(user_data.render(told(provider="azure")))["bootcmd"]
+    assert "--request DELETE" in first[-1]
+    assert first[-1].rstrip().endswith("systemctl poweroff")
 
 
 def test_keys_are_for_root_alone() -> None:
