@@ -15,6 +15,8 @@ from automation import backend, errors, outputs, takedown, views
 from automation import launch as launching
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
+from automation.offer_options import Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
+from automation.offers import Wanted
 from automation.session import Interrupts
 
 app = typer.Typer(
@@ -57,6 +59,19 @@ def launch(
         typer.Option("--config", "-c", metavar="KEY=VALUE", help="Set a value of the stack; repeatable."),
     ] = None,
     project: Project = _HERE,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider",
+            metavar="aws|azure|gcp|any",
+            help="Try the offers of these clouds, cheapest first, in place of the stack's own machine; repeatable.",
+        ),
+    ] = None,
+    region: Regions = None,
+    instance_type: InstanceTypes = None,
+    gpu: Gpus = None,
+    max_price: MaxPrice = None,
+    market: MarketOption = "spot",
     keep: Annotated[bool, typer.Option("--keep", help="Leave what was made when the launch fails.")] = False,
     json_lines: Json = False,
     yes: Yes = False,
@@ -65,6 +80,10 @@ def launch(
     view = views.choose(as_json=json_lines)
     try:
         request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
+        if provider:
+            asked = wanted(provider, region, instance_type, gpu, max_price, market)
+            raise typer.Exit(_launch_plan(request, asked, view, asks=not (yes or json_lines)))
+        _refuse_choice_without_offers(region, instance_type, gpu, max_price)
         _agree_to_cost(request, asked=not (yes or json_lines))
         with view:
             result = launching.launch(request, view, _interrupts())
@@ -167,6 +186,33 @@ def weights_push(
         push.run(folder, uri, push.Where(project, stack, endpoint_url, region, ca_bundle), as_json=json_lines)
     except Stopped as error:
         _stop(view, error)
+
+
+def _refuse_choice_without_offers(*choices: object) -> None:
+    if any(choices):
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "provider_missing",
+            "--region, --instance-type, --gpu and --max-price choose among offers; given without --provider",
+            "add --provider any, or set the stack's own: --config instanceType=…",
+        )
+
+
+def _launch_plan(request: LaunchRequest, asked: Wanted, view: views.View, *, asks: bool) -> int:
+    """Try the offers that are wanted, and return the exit code."""
+    from automation import market, plan
+
+    found = market.for_request(request, asked)
+    if asks and sys.stdin.isatty() and sys.stdout.isatty() and found.offers:
+        typer.confirm(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?", abort=True)
+    with view:
+        result, _ = plan.launch(request, found.offers, view, _interrupts())
+    last = result.result
+    talk = _talk(request.stack, last.outputs) if last is not None and result.ok else ""
+    view.planned(result, talk)
+    if last is None:
+        return Kind.CAPACITY.exit_code
+    return last.failure.kind.exit_code if last.failure else 0
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from automation import stack_file
 from automation.errors import Kind, Stopped
+from automation.launch import LaunchRequest, overrides
 from automation.offers import Listing, Offer, Wanted, offers
 from components import catalog
 from components.catalog import Fit, NotSupported, TooLarge, UnknownName
@@ -43,21 +46,40 @@ class Found:
         return self.fits[offer.provider, offer.instance_type]
 
 
+_GCP_ZONES: Final = {"us-central1": "abcf", "us-east1": "bcd", "europe-west1": "bcd"}
+"""The letters of the zones of regions that do not have a, b and c: https://cloud.google.com/compute/docs/regions-zones"""
+
+
 def listings() -> Iterator[Listing]:
-    """Return the catalog's prices."""
+    """Return the catalog's prices, one for each place that can be asked for.
+
+    Compute Engine has no machine without a zone, and its prices are the region's: each zone is listed, though one
+    may not sell the type. What that zone then answers lets a plan go on to the next.
+    """
     for kind in catalog.instance_types():
         for price in catalog.prices(kind.provider, kind.name):
-            yield Listing(
-                provider=kind.provider,
-                region=price.region,
-                zone=price.zone or "",
-                instance_type=kind.name,
-                gpu=kind.gpu if kind.gpu_count == 1 else f"{kind.gpu_count}x {kind.gpu}",
-                spot=price.spot,
-                on_demand=price.on_demand,
-                source=price.source.url,
-                seen=price.source.date,
-            )
+            for zone in _zones(kind.provider, price):
+                yield _listing(kind, price, zone)
+
+
+def _zones(provider: str, price: catalog.Price) -> list[str]:
+    if provider != "gcp" or price.zone:
+        return [price.zone or ""]
+    return [f"{price.region}-{letter}" for letter in _GCP_ZONES.get(price.region, "abc")]
+
+
+def _listing(kind: catalog.InstanceType, price: catalog.Price, zone: str) -> Listing:
+    return Listing(
+        provider=kind.provider,
+        region=price.region,
+        zone=zone,
+        instance_type=kind.name,
+        gpu=kind.gpu if kind.gpu_count == 1 else f"{kind.gpu_count}x {kind.gpu}",
+        spot=price.spot,
+        on_demand=price.on_demand,
+        source=price.source.url,
+        seen=price.source.date,
+    )
 
 
 def find(need: Need, wanted: Wanted) -> Found:
@@ -84,6 +106,26 @@ def find(need: Need, wanted: Wanted) -> Found:
     sold = (listing for listing in listings() if (listing.provider, listing.instance_type) in fits)
     # The GPU was matched above, by its name alone: a listing also says how many.
     return Found(offers(sold, wanted.model_copy(update={"gpus": frozenset()})), fits, tuple(refused))
+
+
+def for_request(request: LaunchRequest, wanted: Wanted) -> Found:
+    """Return the offers for a launch: its model, and the context that the stack asks for, have to fit.
+
+    Raises:
+        Stopped: the request names no model, or one that is not known.
+    """
+    values = stack_file.read(request.project, request.stack, overrides(request))
+    model = values.get("model")
+    if not model:
+        raise Stopped(
+            Kind.CONFIGURATION, "model_missing", "MODEL: given nothing", "name it: liftoff launch MODEL --provider any"
+        )
+    context = values.get("maxModelLen") or "0"
+    if not context.isdigit():
+        raise Stopped(
+            Kind.CONFIGURATION, "context_invalid", f"maxModelLen: given {context!r}; allowed: tokens", "correct it"
+        )
+    return find(Need(model, max_model_len=int(context) or None), wanted)
 
 
 def _sentence(found: TooLarge | NotSupported) -> str:

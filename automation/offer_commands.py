@@ -1,7 +1,7 @@
 """`liftoff offers`: what a launch would try, in which order, and why the rest is not among it."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,43 +10,20 @@ from rich.table import Table
 from automation import market, views
 from automation.errors import Stopped
 from automation.market import Found, Need
-from automation.offers import Market, Offer, Wanted
+from automation.offer_options import (
+    Context,
+    Gpus,
+    InstanceTypes,
+    MarketOption,
+    MaxPrice,
+    Providers,
+    Quantisation,
+    Regions,
+    wanted,
+)
+from automation.offers import Offer
 
 _SHOWN = 20
-
-Providers = Annotated[
-    list[str] | None,
-    typer.Option("--provider", metavar="aws|azure|gcp", help="Only this cloud; repeatable. Left out, all."),
-]
-Regions = Annotated[list[str] | None, typer.Option("--region", help="Only this region; repeatable.")]
-InstanceTypes = Annotated[list[str] | None, typer.Option("--instance-type", help="Only this type; repeatable.")]
-Gpus = Annotated[list[str] | None, typer.Option("--gpu", help="Only this GPU, such as L4; repeatable.")]
-MaxPrice = Annotated[float | None, typer.Option("--max-price", help="The most to pay, in USD/hour.")]
-MarketOption = Annotated[
-    Literal["spot", "on-demand", "auto"],
-    typer.Option("--market", help="What may be bought; auto tries all spot offers first."),
-]
-Quantisation = Annotated[str | None, typer.Option("--quantisation", help="bf16, fp8, awq or mxfp4.")]
-Context = Annotated[int | None, typer.Option("--max-model-len", help="The context that must fit, in tokens.")]
-
-
-def wanted(
-    providers: list[str] | None,
-    regions: list[str] | None,
-    instance_types: list[str] | None,
-    gpus: list[str] | None,
-    max_price: float | None,
-    market_: Market,
-) -> Wanted:
-    """Return what the options ask for."""
-    return Wanted(
-        providers=frozenset(providers or ()),
-        regions=frozenset(regions or ()),
-        instance_types=frozenset(instance_types or ()),
-        gpus=frozenset(gpus or ()),
-        max_price=max_price,
-        market=market_,
-    )
 
 
 def offers(

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.errors import LaunchFailure, Stopped
+from automation.failover import Attempt, PlanResult
 from automation.launch import LaunchResult
 from automation.session import Reporter
 from automation.takedown import Cleanup, DestroyResult
@@ -39,6 +40,9 @@ class View(Reporter, Protocol):
 
     def launched(self, result: LaunchResult, talk: str) -> None:
         """Tell how a launch ended; `talk` is how the endpoint is reached."""
+
+    def planned(self, result: PlanResult, talk: str) -> None:
+        """Tell what happened to each offer of a plan, and how its last launch ended."""
 
     def destroyed(self, result: DestroyResult) -> None:
         """Tell how a destroy ended."""
@@ -97,6 +101,12 @@ class JsonLines:
             cleanup=None if result.cleanup is None else asdict(result.cleanup),
         )
 
+    def planned(self, result: PlanResult, talk: str) -> None:
+        """Tell the result."""
+        if result.result is not None:
+            self.launched(result.result, talk)
+        self._say("plan", ok=result.ok, attempts=[_plain_attempt(attempt) for attempt in result.attempts])
+
     def destroyed(self, result: DestroyResult) -> None:
         """Tell the result."""
         self._say(
@@ -147,6 +157,12 @@ class Plain:
             print("\n".join(["", *_registered(result), "", talk]))
         else:
             print("\n".join(_failed(result.failure, result.cleanup, str(result.events_file))), file=sys.stderr)
+
+    def planned(self, result: PlanResult, talk: str) -> None:
+        """Tell the result."""
+        print("\n".join(["", *_plan(result)]))
+        if result.result is not None:
+            self.launched(result.result, talk)
 
     def destroyed(self, result: DestroyResult) -> None:
         """Tell the result."""
@@ -200,6 +216,13 @@ class Terminal:
             self._console.print(Text(talk), soft_wrap=True)
         else:
             self._lines(_failed(result.failure, result.cleanup, str(result.events_file)), style="red")
+
+    def planned(self, result: PlanResult, talk: str) -> None:
+        """Tell the result."""
+        self._end()
+        self._console.print("\n".join(["", *_plan(result)]), highlight=False, soft_wrap=True)
+        if result.result is not None:
+            self.launched(result.result, talk)
 
     def destroyed(self, result: DestroyResult) -> None:
         """Tell the result."""
@@ -306,4 +329,28 @@ def _plain_failure(failure: LaunchFailure | None) -> dict[str, object] | None:
         "hint": failure.hint,
         "retryable": failure.retryable,
         "log": list(failure.log),
+    }
+
+
+def _plan(result: PlanResult) -> list[str]:
+    """Return what happened to each offer, in order."""
+    lines = ["What was tried:"]
+    for number, attempt in enumerate(result.attempts, 1):
+        lines += [f"{number:3}. {attempt.offer}", f"     {_outcome(attempt)}"]
+    return lines
+
+
+def _outcome(attempt: Attempt) -> str:
+    if attempt.failure is not None:
+        first = attempt.failure.message.splitlines()[0]
+        return f"{attempt.failure.kind.title} ({attempt.failure.code}) after {attempt.seconds:.1f} s: {first}"
+    return f"not tried: {attempt.skipped}" if attempt.skipped else f"answers after {attempt.seconds:.1f} s"
+
+
+def _plain_attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "offer": attempt.offer.model_dump(mode="json"),
+        "seconds": round(attempt.seconds, 3),
+        "skipped": attempt.skipped,
+        "failure": _plain_failure(attempt.failure),
     }

@@ -157,8 +157,10 @@ class AzureCloud:
                 ResourceOptions(replace_on_changes=["osProfile.customData"], delete_before_replace=True),
             ),
         )
-        self._may_delete_itself(machine, opts)
-        return Machine(machine.id, machine.vm_id, 0.0)
+        right = self._may_delete_itself(machine, opts)
+        # A node that can't end itself is not ready.
+        known = pulumi.Output.all(machine.id, right.id).apply(lambda ids: str(ids[0]))
+        return Machine(known, machine.vm_id, 0.0)
 
     def _disks(self) -> compute.StorageProfileArgs:
         publisher, offer, sku = _PLAIN if self._settings.machine_type.vgpu else _HPC
@@ -193,7 +195,9 @@ class AzureCloud:
             ),
         )
 
-    def _may_delete_itself(self, machine: compute.VirtualMachine, opts: ResourceOptions) -> None:
+    def _may_delete_itself(
+        self, machine: compute.VirtualMachine, opts: ResourceOptions
+    ) -> authorization.RoleAssignment:
         """Give the machine the right to delete itself and no other: shut down from inside it would stay billed.
 
         https://learn.microsoft.com/azure/virtual-machines/states-billing
@@ -209,7 +213,7 @@ class AzureCloud:
             assignable_scopes=[self._scope(machine)],
             opts=opts,
         )
-        authorization.RoleAssignment(
+        return authorization.RoleAssignment(
             f"{settings.name}-role-of-machine",
             scope=machine.id,
             role_definition_id=role.id,

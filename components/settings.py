@@ -106,7 +106,7 @@ class CloudSettings(NodeSettings):
     """Whether the cloud may take the machine back, for a lower price."""
     max_price_per_hour: float = Field(ge=0)
     """The most to pay for a spot machine; 0 means up to the on-demand price."""
-    allowed_cidrs: tuple[Network, ...] = Field(min_length=1)
+    allowed_cidrs: tuple[Network, ...]
     """Who may reach the endpoint. There is no open default."""
     ssh_public_key: str = Field(pattern=r"^(ssh-\S+ \S+.*)?$")
     """Who may log in; empty lets nobody."""
@@ -135,6 +135,13 @@ class CloudSettings(NodeSettings):
             catalog.instance_type(cls.provider_name(), value)
         except catalog.UnknownName as error:
             raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("allowed_cidrs")
+    @classmethod
+    def _is_for_somebody(cls, value: tuple[Network, ...]) -> tuple[Network, ...]:
+        if not value:
+            raise ValueError("at least one network, such as 203.0.113.7/32; 0.0.0.0/0 is everybody")
         return value
 
     @field_validator("ssh_allowed_cidrs")
