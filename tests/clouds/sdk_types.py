@@ -26,9 +26,13 @@ from tests.clouds.properties import DEFAULTS, UNKNOWN, Path, Values, shown
 
 PACKAGES: Final = {"aws": "pulumi_aws", "azure-native": "pulumi_azure_native", "gcp": "pulumi_gcp"}
 
-_NEW: Final = re.compile(r"forces? (a )?new|forces? replacement|creates? a new resource|requires replacement", re.I)
+_NEW: Final = re.compile(
+    r"forces? (a )?new|forces? replacement|creates? a new resource|requires replacement", re.IGNORECASE
+)
 _WIRE_NAME: Final = re.compile(r"__args__\['(\w+)'\] = (\w+)")
-_HOST_KEYS: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "name", "parameterization", "__internal"})
+_HOST_KEYS: Final = frozenset(
+    {"version", "pluginDownloadURL", "pluginChecksums", "name", "parameterization", "__internal"}
+)
 
 _LOCK: Final = threading.RLock()
 """The SDKs import their modules lazily and not thread-safely."""

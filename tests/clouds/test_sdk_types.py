@@ -47,7 +47,9 @@ def paths(token: str, **changes: Any) -> list[str]:
     given = {**GOOD[token], **changes}
     return [
         problem.path
-        for problem in problems({name: value for name, value in given.items() if value is not None}, resource_type(token).inputs)
+        for problem in problems(
+            {name: value for name, value in given.items() if value is not None}, resource_type(token).inputs
+        )
     ]
 
 
@@ -61,12 +63,20 @@ def test_a_right_resource_passes(token: str) -> None:
     [
         (INSTANCE, {"instance_type": "g6.xlarge"}, "instance_type"),
         (INSTANCE, {"rootBlockDevice": {"size": 1}}, "rootBlockDevice.size"),
-        (INSTANCE, {"instanceMarketOptions": {"spotOptions": {"maxPrice": 0.5}}}, "instanceMarketOptions.spotOptions.maxPrice"),
+        (
+            INSTANCE,
+            {"instanceMarketOptions": {"spotOptions": {"maxPrice": 0.5}}},
+            "instanceMarketOptions.spotOptions.maxPrice",
+        ),
         (INSTANCE, {"vpcSecurityGroupIds": "sg-1"}, "vpcSecurityGroupIds"),
         (INSTANCE, {"tags": {"Name": 3}}, "tags.Name"),
         (MACHINE, {"resourceGroupName": None}, "resourceGroupName"),
         (MACHINE, {"storageProfile": {"osDisk": {"caching": "ReadOnly"}}}, "storageProfile.osDisk.createOption"),
-        (MACHINE, {"storageProfile": {"osDisk": {"createOption": "Empty", "caching": "Sometimes"}}}, "storageProfile.osDisk.caching"),
+        (
+            MACHINE,
+            {"storageProfile": {"osDisk": {"createOption": "Empty", "caching": "Sometimes"}}},
+            "storageProfile.osDisk.caching",
+        ),
         (MACHINE, {"networkProfile": {"networkInterfaces": [{"nic": "x"}]}}, "networkProfile.networkInterfaces[0].nic"),
         (MACHINE, {"billingProfile": {"maxPrice": "cheap"}}, "billingProfile.maxPrice"),
         (GCE, {"machineType": None}, "machineType"),
@@ -106,7 +116,9 @@ def test_a_resource_that_the_sdk_lacks_is_refused() -> None:
         ("gcp:compute/getImage:getImage", {"family": "f", "projekt": "p"}, "projekt"),
     ],
 )
-def test_a_functions_arguments_are_held_against_the_sdk(token: str, arguments: dict[str, Any], wrong: str | None) -> None:
+def test_a_functions_arguments_are_held_against_the_sdk(
+    token: str, arguments: dict[str, Any], wrong: str | None
+) -> None:
     found = {problem.path for problem in problems(arguments, function_shape(token))}
 
     assert (wrong in found) if wrong else not found
