@@ -13,6 +13,7 @@ import yaml
 from automation.errors import Kind, Stopped
 from automation.worker import SECRET
 
+_ELEMENT: Final = re.compile(r"(?P<base>[^\[]+)\[(?P<index>\d+)\]")
 _SECRET_WORDS: Final = re.compile(r"secret|passphrase|password|token|apikey|accesskey", re.IGNORECASE)
 
 
@@ -86,8 +87,20 @@ def read(project: Path, stack: str, given: Mapping[str, str]) -> Values:
             values[str(key)] = declared["default"]
     for key, value in _load(path_of(project, stack)).get("config", {}).items():
         values[str(key)] = SECRET if isinstance(value, Mapping) and "secure" in value else value
-    values.update(given)
+    for key, value in given.items():
+        _put(values, key, value)
     return Values({key.removeprefix(f"{name}:"): value for key, value in values.items() if key.startswith(f"{name}:")})
+
+
+def _put(values: dict[str, Any], key: str, value: str) -> None:
+    """Set a value as the engine does; `KEY[0]` sets an element of a list."""
+    element = _ELEMENT.fullmatch(key)
+    if element is None:
+        values[key] = value
+        return
+    base, index = element["base"], int(element["index"])
+    there = list(values.get(base) or ())
+    values[base] = [*there[:index], value, *there[index + 1 :]]
 
 
 @contextlib.contextmanager

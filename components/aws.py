@@ -161,8 +161,15 @@ class AwsCloud:
             user_data_replace_on_change=True,
             tags=marks,
             volume_tags=marks,
-            # The parameter names another image every few weeks, which is no reason to replace a node that serves.
-            opts=ResourceOptions.merge(opts, ResourceOptions(ignore_changes=["ami"])),
+            opts=ResourceOptions.merge(
+                opts,
+                ResourceOptions(
+                    # The parameter names another image every few weeks: no reason to replace a node that serves.
+                    ignore_changes=["ami"],
+                    # Two machines can't have one address, nor need quota for two.
+                    delete_before_replace=True,
+                ),
+            ),
         )
         association = ec2.EipAssociation(
             f"{settings.name}-address-of-machine",

@@ -76,8 +76,10 @@ class Serving:
 
 def own_storage(settings: NodeSettings) -> pulumi.Output[dict[str, Any]]:
     """Return the bucket that the stack's config names, as `BootSession` takes it; a secret."""
+    authority = {"caCertificate": settings.storage_ca_certificate} if settings.storage_ca_certificate else {}
     return pulumi.Output.secret(
         {
+            **authority,
             "endpoint": settings.storage_endpoint,
             "region": settings.storage_region,
             "bucket": settings.bucket,

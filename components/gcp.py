@@ -119,6 +119,8 @@ class GcpCloud:
                     # cloud-init reads it once; and two machines can't have one address.
                     replace_on_changes=['metadata["user-data"]'],
                     delete_before_replace=True,
+                    # A disk is made with its labels and not given others later: that is no reason to replace a node.
+                    ignore_changes=["bootDisk.initializeParams.labels"],
                 ),
             ),
         )

@@ -59,6 +59,8 @@ class NodeSettings(BaseModel):
     """Access key that may read and write the bucket."""
     storage_secret_access_key: str = Field(default="", repr=False)
     """Its secret."""
+    storage_ca_certificate: str = ""
+    """PEM of the authority that signed the storage's certificate, where it is a private one."""
     max_model_len: int = Field(default=0, ge=0)
     """Longest context in tokens; 0 leaves it to vLLM."""
     vllm_arguments: tuple[str, ...] = ()

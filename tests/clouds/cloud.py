@@ -282,7 +282,9 @@ class Cloud:
         """Tell the hook of a machine, and take over the addresses that it gives."""
         if not self.kind(record.token).machine or self.world.on_vm is None:
             return self.world.truth.change(self.provider, record.id, state="ready")
-        addresses = self.world.on_vm(self.provider, record.inputs, self.user_data(record.inputs), record.outputs)
+        addresses = self.world.on_vm(
+            self.provider, record.inputs, self.user_data(record.inputs), {**record.outputs, "id": record.id}
+        )
         outputs = self.with_addresses(record, addresses) if addresses else record.outputs
         return self.world.truth.change(self.provider, record.id, outputs=outputs, state="ready")
 

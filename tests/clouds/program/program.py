@@ -82,12 +82,19 @@ def azure() -> None:
             "custom_data": pulumi.Output.secret(base64.b64encode(data.encode()).decode()),
             "linux_configuration": {
                 "disable_password_authentication": True,
-                "ssh": {"public_keys": [{"key_data": "ssh-ed25519 AAAA", "path": "/home/liftoff/.ssh/authorized_keys"}]},
+                "ssh": {
+                    "public_keys": [{"key_data": "ssh-ed25519 AAAA", "path": "/home/liftoff/.ssh/authorized_keys"}]
+                },
             },
         },
         storage_profile={
             "os_disk": {"create_option": "FromImage", "delete_option": "Delete"},
-            "image_reference": {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2204", "version": "latest"},
+            "image_reference": {
+                "publisher": "microsoft-dsvm",
+                "offer": "ubuntu-hpc",
+                "sku": "2204",
+                "version": "latest",
+            },
         },
         tags=labels,
         opts=pulumi.ResourceOptions(replace_on_changes=["osProfile.customData"], delete_before_replace=True),
@@ -101,7 +108,9 @@ def gcp() -> None:
 
     zone = "us-central1-a"
     net = compute.Network("net", auto_create_subnetworks=True)
-    compute.Firewall("https", network=net.id, allows=[{"protocol": "tcp", "ports": ["443"]}], source_ranges=["0.0.0.0/0"])
+    compute.Firewall(
+        "https", network=net.id, allows=[{"protocol": "tcp", "ports": ["443"]}], source_ranges=["0.0.0.0/0"]
+    )
     address = compute.Address("node", region="us-central1", labels=labels)
     node = compute.Instance(
         "node",

@@ -49,6 +49,11 @@ def test_keys_get_the_projects_name(project: Path) -> None:
     }
 
 
+def test_an_element_of_a_list_is_set_as_the_engine_sets_it(project: Path) -> None:
+    read = stack_file.read(project, "dev", {"liftoff:vllmArguments[0]": "--a", "liftoff:vllmArguments[1]": "--b"})
+    assert read.get_object("vllmArguments") == ["--a", "--b"]
+
+
 def test_an_unknown_key_is_told_with_the_known_ones(project: Path) -> None:
     with pytest.raises(Stopped, match="allowed: cpus, model, provider, vllmArguments"):
         stack_file.overrides(project, {"cpu": "4"})

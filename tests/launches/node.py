@@ -1,0 +1,121 @@
+"""A node in this process, for the machines of the emulated clouds: it does what its user data tells it to.
+
+It fetches the session document, writes letters to the mailbox through the presigned URL, and answers completions over
+TLS with the certificate and the key that it was given. What it does not do is install and run vLLM.
+"""
+
+import gzip
+import hashlib
+import http.server
+import json
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+PHASES = (("install", "packages"), ("weights", "bytes"), ("serve", "steps"))
+
+
+def told(user_data: bytes) -> dict[str, Any]:
+    """Return boot.json out of a machine's user data."""
+    text = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
+    document = yaml.safe_load(text)
+    files = {file["path"]: file["content"] for file in document["write_files"]}
+    found: dict[str, Any] = json.loads(files["/etc/liftoff/boot.json"])
+    return found
+
+
+class Node:
+    """One node; `fails` lets its boot fail with that code."""
+
+    def __init__(self, user_data: bytes, fails: str = "") -> None:
+        self.settings = told(user_data)
+        self._fails = fails
+        self._server: http.server.ThreadingHTTPServer | None = None
+        self._sequence = 0
+        self._trusted = ssl.create_default_context(cadata=self.settings["storage_ca"])
+        threading.Thread(target=self._boot, daemon=True).start()
+
+    def end(self) -> None:
+        """Stop to answer."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _boot(self) -> None:
+        with httpx.Client(verify=self._trusted, trust_env=False) as client:
+            session = client.get(self.settings["session_url"])
+            assert hashlib.sha256(session.content).hexdigest() == self.settings["session_sha256"]
+            for number in range(len(PHASES)):
+                self._write(client, number, "booting")
+            if self._fails:
+                error = {"code": self._fails, "phase": "serve", "message": "it ended", "hint": "read the lines"}
+                self._write(client, 2, "failed", error)
+                return
+            self._serve()
+            self._write(client, 3, "ready")
+
+    def _write(self, client: httpx.Client, at: int, state: str, error: Mapping[str, str] | None = None) -> None:
+        self._sequence += 1
+        now = time.time()
+        letter = {
+            "version": 1,
+            "run_id": self.settings["run_id"],
+            "sequence": self._sequence,
+            "written_at": now,
+            "started_at": now,
+            "state": state,
+            "phases": [
+                {
+                    "name": name,
+                    "state": "done" if number < at else "running" if number == at else "pending",
+                    "started_at": now,
+                    "ended_at": now if number < at else None,
+                    "done": 1,
+                    "total": 2,
+                    "unit": unit,
+                }
+                for number, (name, unit) in enumerate(PHASES)
+            ],
+            "error": error,
+            "log": ["a line of the node"],
+        }
+        client.put(self.settings["mailbox_url"], content=json.dumps(letter).encode()).raise_for_status()
+
+    def _serve(self) -> None:
+        settings = self.settings
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as folder:
+            pair = Path(folder, "pair.pem")
+            pair.write_text(settings["tls_certificate"] + settings["tls_key"])
+            context.load_cert_chain(pair)
+        server = http.server.ThreadingHTTPServer(
+            (settings["server_name"], settings["port"]), _handler(settings["api_key"])
+        )
+        server.daemon_threads = True
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        self._server = server
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+def _handler(key: str) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            allowed = self.headers["Authorization"] == f"Bearer {key}"
+            body = json.dumps({"choices": [{"text": "!"}]} if allowed else {"error": "no"}).encode()
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    return Handler
