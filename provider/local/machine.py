@@ -40,6 +40,8 @@ class MachineSpec:
         requirements: what the baked layer is made from.
         memory_bytes: its memory limit in bytes.
         cpus: its share of this host's processors.
+        vendor_data: what the provider of an image adds to a user's own data, for cloud-init; may be empty.
+        instance_id: the machine's id as cloud-init finds it; empty makes one of the name and the rest.
     """
 
     name: str
@@ -52,6 +54,8 @@ class MachineSpec:
     requirements: str = field(repr=False)
     memory_bytes: int
     cpus: float
+    vendor_data: str = field(default="", repr=False)
+    instance_id: str = ""
 
     def digest(self) -> str:
         """Return what tells two machines of one name apart; memory and processors can be changed and don't count."""
@@ -213,7 +217,9 @@ def _write_seed(seed: Path, spec: MachineSpec) -> None:
     seed.mkdir(mode=0o700)
     _write_secret(seed / "user-data", spec.user_data)
     # cloud-init runs its per-instance parts again when the instance id changes, as for a new machine.
-    instance = f"{spec.name}-{spec.digest()[:12]}"
+    instance = spec.instance_id or f"{spec.name}-{spec.digest()[:12]}"
+    if spec.vendor_data:
+        _write_secret(seed / "vendor-data", spec.vendor_data)
     _write_secret(seed / "meta-data", json.dumps({"instance-id": instance, "local-hostname": spec.name}))
     (seed.parent / "resolv.conf").write_text(_resolvers())
 

@@ -4,185 +4,37 @@ Replacement is that of the Terraform provider's schemas, for the instance
 https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/ec2/ec2_instance.go.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from tests.clouds import errors
-from tests.clouds.cloud import Cloud, Kind, Refused, Request, World
-from tests.clouds.market import aws_family
-from tests.clouds.properties import UNKNOWN, Path, Values, at, has_unknown, known, without_indices
-from tests.clouds.sdk_types import Problem, resource_type
-from tests.clouds.truth import Record, digest
-
-ACCOUNT: Final = "123456789012"
-REGION: Final = "us-east-1"
-USER_DATA_BYTES: Final = 16384
-"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html: 16 KB, raw, before base64."""
-DEEP_LEARNING: Final = tuple(
-    f"/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-{release}/latest/ami-id"
-    for release in ("22.04", "24.04")
+from tests.clouds.aws_rules import (
+    ACCOUNT,
+    DEEP_LEARNING,
+    GROUP,
+    INSTANCE,
+    REGION,
+    SUBNET,
+    api_answer,
+    given_zone,
+    image_and_type_given,
+    is_spot,
+    network_belongs_together,
+    no_stop_of_one_time_spot,
+    quota,
+    region_of,
+    spot_options,
+    tag_characters,
+    type_is_sold,
+    user_data_form,
+    user_data_of,
+    user_data_size,
 )
-INSTANCE: Final = "aws:ec2/instance:Instance"
-SUBNET: Final = "aws:ec2/subnet:Subnet"
-GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
-
-_TAG: Final = re.compile(r"[\w\s+\-=.:/@]*", re.UNICODE)
-_METADATA_TAG: Final = re.compile(r"[\w+\-=.,:@]*", re.ASCII)
-
-
-def _api(code_and_message: str, status: int = 400) -> str:
-    """Return an answer of RunInstances in the envelope of the Go SDK; its wording is unverified where `errors` lacks it."""
-    return (
-        f"creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: {status}, "
-        f"RequestID: {errors.REQUEST_ID}, api error {code_and_message}"
-    )
-
-
-def user_data_form(request: Request) -> Iterator[Problem]:
-    """At most 16,384 characters, one of the two properties, real base64.
-
-    Source: the schema in ec2_instance.go (`StringLenBetween(0, 16384)`, `ConflictsWith`, `must be base64-encoded`).
-    """
-    text, encoded = known(request.inputs, "userData"), known(request.inputs, "userDataBase64")
-    if isinstance(text, str) and len(text) > USER_DATA_BYTES:
-        yield Problem(
-            "userData", f"expected length of user_data to be in the range (0 - {USER_DATA_BYTES}), got {len(text)}"
-        )
-    if text is not None and encoded is not None:
-        yield Problem("userData", '"user_data": conflicts with user_data_base64')
-    if isinstance(encoded, str) and _decoded(encoded) is None:
-        yield Problem("userDataBase64", "user_data_base64: must be base64-encoded")
-
-
-def image_and_type_given(request: Request) -> Iterator[Problem]:
-    """`AtLeastOneOf` in the schema of ec2_instance.go."""
-    for name, wire in (("ami", "ami"), ("instance_type", "instanceType")):
-        if wire not in request.inputs and "launchTemplate" not in request.inputs:
-            yield Problem(wire, f'"{name}": one of `{name},launch_template` must be specified')
-
-
-def tag_characters(request: Request) -> Iterator[Problem]:
-    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions."""
-    tags = request.inputs.get("tags")
-    if not isinstance(tags, dict):
-        return
-    in_metadata = known(request.inputs, "metadataOptions.instanceMetadataTags") == "enabled"
-    for key, value in tags.items():
-        path = f'tags["{key}"]'
-        if not 1 <= len(key) <= 128 or key.lower().startswith("aws:") or not _TAG.fullmatch(key):
-            yield Problem(
-                path, "a tag's key has 1 to 128 letters, digits, spaces and + - = . _ : / @, and no prefix aws:"
-            )
-        elif in_metadata and not _METADATA_TAG.fullmatch(key):
-            yield Problem(path, "with instance metadata tags a key has only letters, digits and + - = . , _ : @")
-        if isinstance(value, str) and value != UNKNOWN and (len(value) > 256 or not _TAG.fullmatch(value)):
-            yield Problem(path, "a tag's value has at most 256 letters, digits, spaces and + - = . _ : / @")
-    if len(tags) > 50:
-        yield Problem("tags", "a resource has at most 50 tags")
-
-
-def user_data_size(request: Request) -> str | None:
-    """EC2 counts what is behind the base64."""
-    data = _user_data(request.inputs)
-    if len(data) > USER_DATA_BYTES:
-        return _api(f"InvalidParameterValue: User data is limited to {USER_DATA_BYTES} bytes")
-    return None
-
-
-def spot_options(request: Request) -> str | None:
-    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html."""
-    options = at(request.inputs, "instanceMarketOptions.spotOptions") or {}
-    if options and at(request.inputs, "instanceMarketOptions.marketType") not in {None, "spot"}:
-        return _api("InvalidParameterCombination: spotOptions needs marketType spot")
-    behavior = options.get("instanceInterruptionBehavior", "terminate")
-    if options.get("spotInstanceType", "one-time") == "one-time" and behavior != "terminate":
-        return errors.text("aws", "spot_stop_one_time", behavior=behavior)
-    price = options.get("maxPrice")
-    if price is not None and not re.fullmatch(r"\d+(\.\d+)?", price):
-        return _api(
-            f"InvalidParameterValue: Invalid value '{price}' for maxPrice: must be a decimal number of USD/hour"
-        )
-    least = request.world.market.prices.get(("aws", str(request.inputs.get("instanceType"))))
-    if _is_spot(request.inputs) and price is not None and least is not None and float(price) < least:
-        return errors.text("aws", "spot_price", given=price, least=least)
-    return None
-
-
-def network_belongs_together(request: Request) -> str | None:
-    """The subnet and the security groups exist, and are of one VPC."""
-    truth = request.world.truth
-    subnet_id = request.inputs.get("subnetId")
-    subnet = truth.get("aws", subnet_id) if subnet_id else None
-    if subnet_id and subnet is None:
-        return _api(f"InvalidSubnetID.NotFound: The subnet ID '{subnet_id}' does not exist")
-    for group_id in request.inputs.get("vpcSecurityGroupIds") or []:
-        group = truth.get("aws", group_id)
-        if group is None:
-            return _api(f"InvalidGroup.NotFound: The security group '{group_id}' does not exist")
-        if subnet is not None and group.inputs.get("vpcId") != subnet.inputs.get("vpcId"):
-            return _api(
-                f"InvalidParameter: Security group {group_id} and subnet {subnet_id} belong to different networks."
-            )
-    return None
-
-
-def type_is_sold(request: Request) -> str | None:
-    """The region and the zone sell the instance type (AWS's own DescribeInstanceTypeOfferings)."""
-    size, region = str(request.inputs.get("instanceType")), _region(request)
-    market = request.world.market
-    if market.machine("aws", size) is None:
-        return _api(f"InvalidParameterValue: Invalid value '{size}' for InstanceType.")
-    zones = market.selling("aws", size, region)
-    if not zones:
-        return errors.text("aws", "configuration_region")
-    zone = _given_zone(request)
-    if zone and zone not in zones:
-        return errors.text("aws", "configuration", instance_type=size, zone=zone, others=", ".join(sorted(zones)))
-    return None
-
-
-def quota(request: Request) -> str | None:
-    """vCPUs by group of instance types, apart for spot: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html."""
-    market, size, region = request.world.market, str(request.inputs.get("instanceType")), _region(request)
-    spot = _is_spot(request.inputs)
-    family = f"{aws_family(size)}-{'spot' if spot else 'on-demand'}"
-    limit = market.quotas.get(("aws", region, family))
-    machine = market.machine("aws", size)
-    if limit is None or machine is None:
-        return None
-    used = 0
-    for record in request.world.truth.find("aws", INSTANCE):
-        other = str(record.inputs.get("instanceType"))
-        of_other = market.machine("aws", other)
-        if (
-            record.region == region
-            and of_other
-            and aws_family(other) == aws_family(size)
-            and _is_spot(record.inputs) == spot
-        ):
-            used += of_other.vcpus
-    if used + machine.vcpus <= limit:
-        return None
-    return errors.text("aws", "quota") if spot else errors.text("aws", "quota_on_demand", limit=limit)
-
-
-def no_stop_of_one_time_spot(request: Request, record: Record, changed: tuple[Path, ...]) -> str | None:
-    """Changes that need a stop fail on one-time spot instances.
-
-    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/stop-spot-instances.html; the code's wording is unverified.
-    """
-    needs_stop = {"instanceType", "userData", "userDataBase64"} & {without_indices(path) for path in changed}
-    if needs_stop and _is_spot(record.inputs):
-        return (
-            f"updating EC2 Instance ({record.id}): stopping EC2 Instance ({record.id}): operation error EC2: StopInstances, https "
-            f"response error StatusCode: 400, RequestID: {errors.REQUEST_ID}, api error UnsupportedOperation: You can't stop the "
-            f"Spot Instance '{record.id}' because it is associated with a one-time Spot Instance request. You can only stop Spot "
-            "Instances associated with persistent Spot Instance requests."
-        )
-    return None
+from tests.clouds.cloud import Cloud, Kind, Refused, Request, World
+from tests.clouds.properties import Values, at
+from tests.clouds.sdk_types import resource_type
+from tests.clouds.truth import Record, digest
 
 
 class Aws(Cloud):
@@ -309,7 +161,7 @@ class Aws(Cloud):
 
     def region(self, request: Request) -> str:
         """Return the region."""
-        return _region(request)
+        return region_of(request)
 
     def replaces(self, token: str, inputs: Values) -> tuple[str, ...]:
         """Return what makes a new resource; user data only where the program says so."""
@@ -318,7 +170,8 @@ class Aws(Cloud):
 
     def taken(self, request: Request, resource_id: str) -> str:
         """Return the API's answer; only names of IAM can clash."""
-        return f"creating {request.token.split(':')[-1]} ({resource_id}): EntityAlreadyExists: {resource_id} already exists."
+        what = request.token.split(":")[-1]
+        return f"creating {what} ({resource_id}): EntityAlreadyExists: {resource_id} already exists."
 
     def in_use(self, record: Record, user: Record) -> str:
         """Return the API's answer (its wording is unverified)."""
@@ -335,7 +188,7 @@ class Aws(Cloud):
 
     def user_data(self, inputs: Values) -> bytes:
         """Return the user data, decoded."""
-        return _user_data(inputs)
+        return user_data_of(inputs)
 
     def with_addresses(self, record: Record, addresses: Mapping[str, str]) -> Values:
         """Return the outputs with other addresses."""
@@ -450,16 +303,16 @@ class Aws(Cloud):
     def _image_is_known(self, request: Request) -> str | None:
         """The AMI exists in this region: a parameter or a search has given it, or the test has named it."""
         ami = request.inputs.get("ami")
-        region = _region(request)
+        region = region_of(request)
         public = {f"ami-{digest(region, name)}" for name in DEEP_LEARNING}
         if ami is None or ami in self._issued | public | self.world.market.amis:
             return None
         if not re.fullmatch(r"ami-[0-9a-f]{8,17}", ami):
-            return _api(f'InvalidAMIID.Malformed: Invalid id: "{ami}"')
-        return _api(f"InvalidAMIID.NotFound: The image id '[{ami}]' does not exist")
+            return api_answer(f'InvalidAMIID.Malformed: Invalid id: "{ami}"')
+        return api_answer(f"InvalidAMIID.NotFound: The image id '[{ami}]' does not exist")
 
     def _instance(self, request: Request, resource_id: str) -> Values:
-        inputs, region = request.inputs, _region(request)
+        inputs, region = request.inputs, region_of(request)
         subnet = self.world.truth.get("aws", inputs.get("subnetId", ""))
         sold = sorted(self.world.market.selling("aws", str(inputs.get("instanceType")), region)) or [f"{region}a"]
         wants_address = inputs.get("associatePublicIpAddress")
@@ -469,7 +322,7 @@ class Aws(Cloud):
         private = (
             f"10.0.{int(digest(resource_id, digits=2), 16)}.{int(digest('host', resource_id, digits=2), 16) % 250 + 4}"
         )
-        spot = _is_spot(inputs)
+        spot = is_spot(inputs)
         root = {
             "deviceName": "/dev/sda1",
             "volumeId": f"vol-{request.hexadecimal('volume')}",
@@ -478,7 +331,7 @@ class Aws(Cloud):
         return {
             **_common(request, resource_id, "ec2", "instance"),
             "instanceState": "running",
-            "availabilityZone": _given_zone(request) or sold[0],
+            "availabilityZone": given_zone(request) or sold[0],
             "privateIp": inputs.get("privateIp") or private,
             "privateDns": f"ip-{private.replace('.', '-')}.ec2.internal",
             "publicIp": public,
@@ -497,7 +350,7 @@ class Aws(Cloud):
         }
 
     def _subnet(self, request: Request, resource_id: str) -> Values:
-        zones = self.world.market.zones("aws", _region(request)) or (f"{_region(request)}a",)
+        zones = self.world.market.zones("aws", region_of(request)) or (f"{region_of(request)}a",)
         return {"availabilityZone": request.inputs.get("availabilityZone") or zones[0]}
 
     def _group(self, request: Request, resource_id: str) -> Values:
@@ -511,7 +364,7 @@ class Aws(Cloud):
         return {
             "allocationId": resource_id,
             "publicIp": address,
-            "publicDns": _dns(address, _region(request)),
+            "publicDns": _dns(address, region_of(request)),
             "domain": request.inputs.get("domain", "vpc"),
         }
 
@@ -526,7 +379,7 @@ def _rule(request: Request, resource_id: str) -> Values:
 
 def _common(request: Request, resource_id: str, service: str, segment: str) -> Values:
     """Return the outputs of every resource that the type has at all."""
-    region = _region(request)
+    region = region_of(request)
     everything = {
         "arn": f"arn:aws:{service}:{region}:{ACCOUNT}:{segment}/{resource_id}",
         "ownerId": ACCOUNT,
@@ -581,35 +434,6 @@ def _needs(name: str, text: str) -> Any:
         return f"creating EC2 {what}: operation error EC2: Create{what}, api error {text.format(id=wanted)}"
 
     return rule
-
-
-def _region(request: Request) -> str:
-    return str(request.inputs.get("region") or request.config.get("region") or REGION)
-
-
-def _given_zone(request: Request) -> str | None:
-    subnet = request.world.truth.get("aws", request.inputs.get("subnetId", ""))
-    zone = request.inputs.get("availabilityZone") or (subnet.outputs.get("availabilityZone") if subnet else None)
-    return str(zone) if zone else None
-
-
-def _is_spot(inputs: Values) -> bool:
-    return bool(at(inputs, "instanceMarketOptions.marketType") == "spot")
-
-
-def _decoded(text: str) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _user_data(inputs: Values) -> bytes:
-    if has_unknown(inputs.get("userData")) or has_unknown(inputs.get("userDataBase64")):
-        return b""
-    if "userDataBase64" in inputs:
-        return _decoded(str(inputs["userDataBase64"])) or b""
-    return str(inputs.get("userData", "")).encode()
 
 
 def _dns(address: str, region: str) -> str:

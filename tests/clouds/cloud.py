@@ -41,8 +41,8 @@ class World:
     """What the clouds share with the test.
 
     Attributes:
-        on_vm: called when a machine is made: provider, inputs, user data, outputs so far. It may boot a real one, and return
-            `publicIp` and `privateIp` for the outputs. What it raises fails the create.
+        on_vm: called when a machine is made: provider, inputs, user data, outputs so far. It may boot a real one, and
+            return `publicIp` and `privateIp` for the outputs. What it raises fails the create.
         on_vm_deleted: called with the machine's id when it goes, by a delete or an eviction.
         on_address: called when a public address is asked for: provider and inputs. It may return the address.
     """

@@ -1,7 +1,8 @@
 """The clouds' own error texts, each with the public report or document that it was taken from.
 
-Ids, names and numbers of the reports are made fields. The codes and the wording are verbatim; `wrapping` says what the
-Pulumi plugin puts around them. Where no report was found, there is no entry.
+Code and message are those of the source, with its ids, names and numbers made fields. The envelope around them (request
+id, status, "creating EC2 Instance", "Error waiting for instance to create") is that of other reports of the same plugin
+where the source shows another client's; `note` says what is not verified. Where no report was found, there is no entry.
 """
 
 import string
@@ -33,14 +34,15 @@ class CloudError:
     note: str = ""
 
 
+_AWS_ENVELOPE: Final = "the envelope is that of https://github.com/ned1313/Getting-Started-Terraform/issues/44"
+
+
 def _aws(kind: str, status: int, message: str, source: str, note: str = "") -> CloudError:
     envelope = _EC2.replace("{status}", str(status)).replace("{request}", REQUEST_ID)
-    return CloudError("aws", kind, f"creating EC2 Instance: {envelope}{message}", source, note)
+    return CloudError("aws", kind, f"creating EC2 Instance: {envelope}{message}", source, note or _AWS_ENVELOPE)
 
 
-_AZURE_WRAPPING: Final = (
-    "code and message are verbatim; that 3.29 writes Status=, Code=, Message= around them is unverified"
-)
+_AZURE_WRAPPING: Final = "the status, and that 3.29 writes Status=, Code=, Message= around them, are unverified"
 
 
 def _azure(kind: str, status: int, code: str, message: str, source: str, note: str = "") -> CloudError:
@@ -65,7 +67,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
     _aws(
         "capacity_zone",
         500,
-        "InsufficientInstanceCapacity: We currently do not have sufficient {instance_type} capacity in the Availability Zone "
+        "InsufficientInstanceCapacity: We currently do not have sufficient {instance_type} capacity in the "
+        "Availability Zone "
         "you requested ({zone}). Our system will be working on provisioning additional capacity. You can currently get "
         "{instance_type} capacity by not specifying an Availability Zone in your request or choosing {others}.",
         "https://github.com/hashicorp/terraform-provider-aws/issues/1496",
@@ -79,7 +82,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
     _aws(
         "quota_on_demand",
         400,
-        "VcpuLimitExceeded: You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the "
+        "VcpuLimitExceeded: You have requested more vCPU capacity than your current vCPU limit of {limit} allows "
+        "for the "
         "instance bucket that the specified instance type belongs to. Please visit "
         "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
         "https://github.com/bentoml/bentoctl/issues/202",
@@ -87,43 +91,50 @@ TABLE: Final[tuple[CloudError, ...]] = (
     _aws(
         "spot_price",
         400,
-        "SpotMaxPriceTooLow: Your Spot request price of {given} is lower than the minimum required Spot request fulfillment "
+        "SpotMaxPriceTooLow: Your Spot request price of {given} is lower than the minimum required Spot request "
+        "fulfillment "
         "price of {least}.",
         "https://github.com/aws/aws-parallelcluster-node/pull/415",
     ),
     _aws(
         "credentials",
         403,
-        "UnauthorizedOperation: You are not authorized to perform this operation. User: {user} is not authorized to perform: "
-        "ec2:RunInstances on resource: {resource} with an explicit deny in a service control policy. Encoded authorization "
+        "UnauthorizedOperation: You are not authorized to perform this operation. User: {user} is not authorized "
+        "to perform: "
+        "ec2:RunInstances on resource: {resource} with an explicit deny in a service control policy. Encoded "
+        "authorization "
         "failure message: {encoded}",
         "https://github.com/aws/karpenter-provider-aws/issues/7370",
     ),
     _aws(
         "credentials_spot_role",
         403,
-        "AuthFailure.ServiceLinkedRoleCreationNotPermitted: The provided credentials do not have permission to create the "
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted: The provided credentials do not have permission to "
+        "create the "
         "service-linked role for EC2 Spot Instances.",
         "https://github.com/determined-ai/determined/issues/1830",
     ),
     _aws(
         "configuration",
         400,
-        "Unsupported: Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
+        "Unsupported: Your requested instance type ({instance_type}) is not supported in your requested "
+        "Availability Zone "
         "({zone}). Please retry your request by not specifying an Availability Zone or choosing {others}.",
         "https://github.com/ned1313/Getting-Started-Terraform/issues/44",
     ),
     _aws(
         "configuration_region",
         400,
-        "Unsupported: The requested configuration is currently not supported. Please check the documentation for supported "
+        "Unsupported: The requested configuration is currently not supported. Please check the documentation for "
+        "supported "
         "configurations.",
         "https://github.com/hashicorp/terraform-provider-aws/issues/9113",
     ),
     _aws(
         "spot_stop_one_time",
         400,
-        "InvalidParameterCombination: The request with type 'one-time' is not supported when instanceInterruptionBehavior is "
+        "InvalidParameterCombination: The request with type 'one-time' is not supported when "
+        "instanceInterruptionBehavior is "
         "set to '{behavior}'.",
         "https://github.com/harmony-one/harmony-ops/issues/285",
         "reported for RequestSpotInstances",
@@ -133,14 +144,17 @@ TABLE: Final[tuple[CloudError, ...]] = (
         503,
         "RequestLimitExceeded: Request limit exceeded.",
         "https://github.com/cattle-ops/terraform-aws-gitlab-runner/issues/756",
+        "the status is unverified",
     ),
     # Azure.
     _azure(
         "capacity",
         409,
         "SkuNotAvailable",
-        "The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: {size}' is currently not "
-        "available in location '{location}'. Please try another size or deploy to a different location or different zone. See "
+        "The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: {size}' is "
+        "currently not "
+        "available in location '{location}'. Please try another size or deploy to a different location or "
+        "different zone. See "
         "https://aka.ms/azureskunotavailable for details.",
         "https://github.com/Azure-Samples/azuresandbox/issues/70",
     ),
@@ -148,7 +162,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         "capacity_allocation",
         200,
         "AllocationFailed",
-        "Allocation failed. We do not have sufficient capacity for the requested VM size in this region. Read more about "
+        "Allocation failed. We do not have sufficient capacity for the requested VM size in this region. Read "
+        "more about "
         "improving likelihood of allocation success at http://aka.ms/allocation-guidance",
         "https://github.com/vmware-tanzu/community-edition/issues/3963",
         "comes from the asynchronous operation, and leaves a failed machine behind; the wrapping is unverified",
@@ -158,7 +173,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         409,
         "OperationNotAllowed",
         "Operation could not be completed as it results in exceeding approved {family} quota. Additional details - "
-        "Deployment Model: Resource Manager, Location: {location}, Current Limit: {limit}, Current Usage: {usage}, Additional "
+        "Deployment Model: Resource Manager, Location: {location}, Current Limit: {limit}, Current Usage: "
+        "{usage}, Additional "
         "Required: {required}, (Minimum) New Limit Required: {needed}.",
         "https://github.com/scylladb/scylla-cluster-tests/issues/4994",
         "the real text goes on with a long link to the portal; family is LowPriorityCores, Total Regional Cores, or a "
@@ -168,7 +184,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         "spot_price",
         409,
         "SpotPriceGreaterThanProvidedMaxPrice",
-        "Unable to perform operation '{operation}' since the provided max price '{given} USD' is lower than the current spot "
+        "Unable to perform operation '{operation}' since the provided max price '{given} USD' is lower than the "
+        "current spot "
         "price '{least} USD' for Azure Spot Virtual Machine size '{size}'.",
         _SPOT_CODES,
     ),
@@ -190,7 +207,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         "spot_price_invalid",
         400,
         "MaxPriceValueInvalid",
-        "Invalid max price value. The only supported values for max price are -1 or a decimal greater than zero. Max price "
+        "Invalid max price value. The only supported values for max price are -1 or a decimal greater than zero. "
+        "Max price "
         "value of -1 indicates the Azure Spot Virtual Machine will not be evicted for price reasons.",
         _SPOT_CODES,
     ),
@@ -212,7 +230,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         "configuration_region",
         409,
         "SkuNotAvailable",
-        "The requested size for resource '{id}' is currently not available in location '{location}' zones '' for subscription "
+        "The requested size for resource '{id}' is currently not available in location '{location}' zones '' for "
+        "subscription "
         "'{subscription}'. Please try another size or deploy to a different location or zones. See "
         "https://aka.ms/azureskunotavailable for details.",
         "https://github.com/MicrosoftDocs/azure-docs/issues/55435",
@@ -221,7 +240,8 @@ TABLE: Final[tuple[CloudError, ...]] = (
         "credentials",
         403,
         "AuthorizationFailed",
-        "The client '{client}' with object id '{object}' does not have authorization to perform action '{action}' over scope "
+        "The client '{client}' with object id '{object}' does not have authorization to perform action '{action}' "
+        "over scope "
         "'{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
         "https://github.com/pulumi/pulumi-azure-native/issues/1511",
     ),
@@ -255,35 +275,42 @@ TABLE: Final[tuple[CloudError, ...]] = (
     # GCP.
     _gcp(
         "capacity",
-        "Error waiting for instance to create: The zone 'projects/{project}/zones/{zone}' does not have enough resources "
+        "Error waiting for instance to create: The zone 'projects/{project}/zones/{zone}' does not have enough "
+        "resources "
         "available to fulfill the request.  Try a different zone, or try again later.",
         "https://github.com/forseti-security/terraform-google-forseti/issues/631",
     ),
     _gcp(
         "capacity_stockout",
-        "Error waiting for instance to create: The zone 'projects/{project}/zones/{zone}' does not have enough resources "
+        "Error waiting for instance to create: The zone 'projects/{project}/zones/{zone}' does not have enough "
+        "resources "
         "available to fulfill the request.  '(resource type:compute)'.",
         "https://github.com/cloud-barista/cb-spider/issues/1125",
+        "the report is another client's; the envelope is that of terraform-google-forseti#631",
     ),
     _gcp(
         "capacity_details",
-        "Error waiting for instance to create: A {machine_type} VM instance with {count} {gpu} accelerator(s) is currently "
-        "unavailable in the {zone} zone. Consider trying your request in the {others} zone(s), which currently has capacity to "
-        "accommodate your request. Alternatively, you can try your request again with a different VM hardware configuration "
+        "Error waiting for instance to create: A {machine_type} VM instance with {count} {gpu} accelerator(s) is "
+        "currently "
+        "unavailable in the {zone} zone. Consider trying your request in the {others} zone(s), which currently "
+        "has capacity to "
+        "accommodate your request. Alternatively, you can try your request again with a different VM hardware "
+        "configuration "
         "or at a later time. For more information, see the troubleshooting documentation.",
         "https://github.com/kubernetes/k8s.io/issues/9834",
         "reported by gcloud; that the plugin shows the localized message so is unverified",
     ),
     _gcp(
         "quota",
-        "Error waiting for instance to create: Quota '{quota}' exceeded.  Limit: {limit} in region {region}.",
+        "Error waiting for instance to create: Quota '{quota}' exceeded. Limit: {limit} in region {region}.",
         "https://github.com/fastai/course-v3/pull/165",
-        "the report is of a global quota; the wording 'in region' is unverified",
+        "the report is gcloud's and of a global quota; the envelope and the wording 'in region' are unverified",
     ),
     _gcp(
         "quota_global",
-        "Error waiting for instance to create: Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: {limit} globally.",
+        "Error waiting for instance to create: Quota 'GPUS_ALL_REGIONS' exceeded. Limit: {limit} globally.",
         "https://github.com/fastai/course-v3/pull/165",
+        "the report is gcloud's; the envelope is unverified",
     ),
     _gcp(
         "credentials",
@@ -294,34 +321,38 @@ TABLE: Final[tuple[CloudError, ...]] = (
     ),
     _gcp(
         "configuration",
-        "Error creating instance: googleapi: Error 400: Instances with guest accelerators do not support live migration., "
+        "Error creating instance: googleapi: Error 400: Instances with guest accelerators do not support live "
+        "migration., "
         "badRequest",
         "https://github.com/iterative/cml/issues/1398",
     ),
     _gcp(
         "automatic_restart",
-        "Error creating instance: googleapi: Error 400: Invalid value for field 'resource.scheduling.preemptible': 'true'. "
+        "Error creating instance: googleapi: Error 400: Invalid value for field "
+        "'resource.scheduling.preemptible': 'true'. "
         "Scheduling must have preemptible be false when AutomaticRestart is true., invalid",
         "https://github.com/percona/mongo_terraform_ansible/issues/34",
     ),
     _gcp(
         "no_such_accelerator",
-        "Error creating instance: googleapi: Error 404: The resource 'projects/{project}/zones/{zone}/acceleratorTypes/{gpu}' "
+        "Error creating instance: googleapi: Error 404: The resource "
+        "'projects/{project}/zones/{zone}/acceleratorTypes/{gpu}' "
         "was not found, notFound",
         "https://github.com/fastai/course-v3/pull/430",
         "the message is from gcloud; the envelope is that of the other errors",
     ),
     _gcp(
         "throttled",
-        "Error creating instance: googleapi: Error 403: Quota exceeded for quota group 'ReadGroup' and limit 'Read requests "
+        "Error creating instance: googleapi: Error 403: Quota exceeded for quota group 'ReadGroup' and limit "
+        "'Read requests "
         "per 100 seconds' of service 'compute.googleapis.com' for consumer 'project_number:123456'., rateLimitExceeded",
         "https://github.com/hashicorp/terraform-provider-google/issues/8360",
         "reported when reading; the envelope 'Error creating instance' is that of the other errors",
     ),
 )
-"""Not found, and so not here: Azure's ReadOnlyDisabledSubscription, ZonalAllocationFailed and OverconstrainedAllocationRequest
-as the plugin shows them; AWS's UnfulfillableCapacity for RunInstances; GCP's UNSUPPORTED_OPERATION for an instance that was
-preempted while it was made."""
+"""No report was found, or looked for long enough, of: Azure's ReadOnlyDisabledSubscription, ZonalAllocationFailed and
+OverconstrainedAllocationRequest as the plugin shows them; AWS's UnfulfillableCapacity for RunInstances; GCP's
+UNSUPPORTED_OPERATION for an instance that was preempted while it was made."""
 
 _BY_KIND: Final = {(error.provider, error.kind): error for error in TABLE}
 

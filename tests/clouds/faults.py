@@ -75,8 +75,8 @@ class Faults:
             delay_seconds: how long the answer takes.
             lost_answer: the cloud does what it was asked, and then answers with the error, or never.
             evict_after_seconds: the machine that is made is evicted so long after.
-            partial: a failed create leaves the resource behind, failed, and the stack keeps it. None: as the cloud does,
-                which is so for a machine of Azure unless the text has a refusal's status (400 and more).
+            partial: a failed create leaves the resource behind, failed, and the stack keeps it. None: as the cloud
+                does, which is so for a machine of Azure unless the text has a refusal's status (400 and more).
 
         Returns:
             the fault; its `seen` counts the calls it has met.

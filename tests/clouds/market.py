@@ -1,7 +1,7 @@
 """Which zones sell which machines, which images there are, and the quotas: what tests may change.
 
-AWS's offerings, vCPUs and GPUs are AWS's own answers as the installed `moto` carries them. What is said of Azure and GCP here
-is from /docs of the vendors as remembered, zone by zone unverified, and only what tests need: `sell` adds to it.
+AWS's offerings, vCPUs and GPUs are AWS's own answers as the installed `moto` carries them. What is said of Azure and
+GCP here is unverified zone by zone, and only what tests need: `sell` and `stop_selling` change it.
 """
 
 import functools
@@ -90,18 +90,25 @@ _GCP_ZONES: Final = {
 }
 _GCP_GPU_ZONES: Final = {
     "nvidia-l4": (
-        "us-central1-a us-central1-b us-central1-c us-east1-b us-east1-c us-east1-d us-east4-a us-east4-c us-west1-a us-west1-b "
+        "us-central1-a us-central1-b us-central1-c us-east1-b us-east1-c us-east1-d us-east4-a us-east4-c "
+        "us-west1-a us-west1-b "
         "us-west1-c us-west4-a us-west4-c europe-west1-b europe-west1-c europe-west4-a europe-west4-b europe-west4-c "
         "asia-southeast1-a asia-southeast1-b asia-southeast1-c"
     ),
     "nvidia-tesla-t4": (
-        "us-central1-a us-central1-b us-central1-c us-central1-f us-east1-c us-east1-d us-east4-a us-east4-b us-east4-c "
-        "us-west1-a us-west1-b europe-west1-b europe-west1-c europe-west1-d europe-west4-a europe-west4-b europe-west4-c "
+        "us-central1-a us-central1-b us-central1-c us-central1-f us-east1-c us-east1-d us-east4-a us-east4-b "
+        "us-east4-c "
+        "us-west1-a us-west1-b europe-west1-b europe-west1-c europe-west1-d europe-west4-a europe-west4-b "
+        "europe-west4-c "
         "asia-southeast1-a asia-southeast1-b asia-southeast1-c"
     ),
-    "nvidia-tesla-a100": "us-central1-a us-central1-b us-central1-c us-central1-f us-east1-b us-west1-b europe-west4-a europe-west4-b",
+    "nvidia-tesla-a100": (
+        "us-central1-a us-central1-b us-central1-c us-central1-f us-east1-b us-west1-b europe-west4-a europe-west4-b"
+    ),
     "nvidia-a100-80gb": "us-central1-a us-central1-c us-east4-c europe-west4-a asia-southeast1-c",
-    "nvidia-h100-80gb": "us-central1-a us-central1-c us-east4-a us-east4-b us-west1-a us-west4-a europe-west4-b europe-west4-c",
+    "nvidia-h100-80gb": (
+        "us-central1-a us-central1-c us-east4-a us-east4-b us-west1-a us-west4-a europe-west4-b europe-west4-c"
+    ),
     "nvidia-b200": "us-central1-b us-east1-b us-east4-b us-west4-a europe-west4-b",
 }
 
@@ -189,7 +196,7 @@ class Market:
 def aws_family(size: str) -> str:
     """Return the group of instance types that AWS counts together.
 
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html: G and VT, P, and the standard ones.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html: G and VT, P, standard.
     """
     letter = size[0]
     return letter if letter in "gp" else "standard"

@@ -1,6 +1,6 @@
 """What the clouds' SDKs say of each resource and function, read from the installed packages by reflection.
 
-The real plugins check inputs against the schema that these packages are generated from; the schema itself is not in them.
+The real plugins check inputs against the schema that these packages are generated from; the schema is not in them.
 """
 
 import enum

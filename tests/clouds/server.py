@@ -1,7 +1,7 @@
 """The plugin's side of an emulated cloud: Pulumi's ResourceProvider protocol in front of a `Cloud`.
 
-Protocol: https://github.com/pulumi/pulumi, `proto/pulumi/provider.proto`. One server answers many engines at a time; what
-belongs to one of them (configuration, cancellation) is kept by its connection.
+Protocol: https://github.com/pulumi/pulumi, `proto/pulumi/provider.proto`. One server answers many engines at a time;
+what belongs to one of them (configuration, cancellation) is kept by its connection.
 """
 
 import re
@@ -18,7 +18,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from provider import wire
 from tests.clouds import properties, sdk_types
-from tests.clouds.azure import MACHINE
+from tests.clouds.azure_rules import MACHINE
 from tests.clouds.cloud import Cloud, Refused, Request, computed_names
 from tests.clouds.faults import Fault
 from tests.clouds.properties import DEFAULTS, Path, Values
@@ -213,9 +213,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.InvokeResponse(failures=_failures(found))
         config = self._connection(context).config
         fault = self._meet("Invoke", Request(self._cloud.world, request.tok, "", arguments, config), context)
+        if fault is not None and fault.error is not None:
+            context.abort(grpc.StatusCode.UNKNOWN, f"invoking {request.tok}: {fault.error}")
         try:
-            if fault is not None and fault.error is not None:
-                raise Refused(fault.error)
             answer = self._cloud.invoke(request.tok, arguments, config)
         except Refused as error:
             context.abort(grpc.StatusCode.UNKNOWN, f"invoking {request.tok}: {error}")

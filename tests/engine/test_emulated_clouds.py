@@ -171,15 +171,15 @@ def test_a_machine_comes_is_changed_replaced_and_goes(desk: Desk) -> None:
 
 def test_what_the_sdk_does_not_know_is_refused_by_name(desk: Desk) -> None:
     program = desk.stack.folder / "program.py"
-    text = program.read_text().replace('"volume_size": 100', '"volumeSise": 100')
-    text = text.replace('"vm_size": size', '"vm_sise": size').replace(
-        '"automatic_restart": False', '"auto_restart": False'
-    )
-    program.write_text(text)
+    right, wrong = {
+        "aws": ("volume_size", "volume_sise"),
+        "azure-native": ("vm_size", "vm_sise"),
+        "gcp": ("automatic_restart", "auto_restart"),
+    }[desk.provider]
+    program.write_text(program.read_text().replace(f'"{right}"', f'"{wrong}"'))
 
     shown = desk.stack.pulumi("preview").stdout
 
-    wrong = {"aws": "volumeSise", "azure-native": "vmSise", "gcp": "autoRestart"}[desk.provider]
     assert f"Unknown property '{wrong}'" in shown
 
 

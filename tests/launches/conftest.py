@@ -1,7 +1,6 @@
 """Launches through the command that a user types, at emulated clouds, with a real bucket on this host."""
 
 import itertools
-import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -59,6 +58,12 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iterator[Site]:
+    """A desk whose nodes are threads of this process."""
+    yield from site_of(tmp_path, clouds, storage, weights)
+
+
+def site_of(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iterator[Site]:
+    """Yield a desk with the bucket's keys in its stack; at the end everything of it is destroyed."""
     environment = {
         **_environment(tmp_path),
         "PULUMI_DEBUG_PROVIDERS": clouds.environment,
@@ -110,8 +115,3 @@ def last(finished: Finished, type_: str) -> dict[str, Any]:
     """Return the last record of a type."""
     found: dict[str, Any] = [record for record in finished.records if record["type"] == type_][-1]
     return found
-
-
-def text_of(value: object) -> str:
-    """Return a value as JSON."""
-    return json.dumps(value)
