@@ -1,7 +1,7 @@
 """Real machines of this host for the machines of the emulated clouds: real cloud-init runs the very user data.
 
-What such a machine lacks is a GPU. Its vendor data, which a cloud's image may bring along, stands in for what the image has:
-a program nvidia-smi, and the serving environment, which is vLLM's CPU build with the arguments that it takes.
+What such a machine lacks is a GPU. Its vendor data, which a cloud's image may bring along, stands in for what the image
+has: a program nvidia-smi, and the serving environment, which is vLLM's CPU build with the arguments that it takes.
 """
 
 import gzip
