@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -68,19 +69,35 @@ _FILES: Final = {
 }
 
 
-def ensure_root(say: Say) -> Path:
+@dataclass(frozen=True)
+class Release:
+    """A release of a distribution that machines boot.
+
+    Attributes:
+        name: its code name.
+        sources: lines of sources.list.
+        keyring: what its archive is signed with; None where this host trusts it already.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    keyring: Path | None = None
+
+
+DEBIAN: Final = Release(_RELEASE, _SOURCES)
+
+
+def ensure_root(say: Say, release: Release = DEBIAN) -> Path:
     """Return the root file system; build it on the first call (about half a minute).
 
     Raises:
         Refused: mmdebstrap is missing or failed.
     """
-    recipe = hashlib.sha256(repr((_PACKAGES, _SOURCES, _UNUSED_UNITS, sorted(_FILES.items()))).encode()).hexdigest()[
-        :16
-    ]
-    folder = _images() / f"root-{recipe}"
+    made_of = (_PACKAGES, release.sources, _UNUSED_UNITS, sorted(_FILES.items()))
+    folder = _images() / f"root-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}"
     with locked(_images() / "lock"):
         if not folder.exists():
-            _build_root(folder, say)
+            _build_root(folder, release, say)
     return folder
 
 
@@ -103,12 +120,14 @@ def _images() -> Path:
     return places.cache_folder() / "images"
 
 
-def _build_root(folder: Path, say: Say) -> None:
+def _build_root(folder: Path, release: Release, say: Say) -> None:
     began = time.monotonic()
     with _scratch() as scratch:
         target = scratch / "root"
+        command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
+        command += [f"--keyring={release.keyring}"] if release.keyring else []
         _follow(
-            ["mmdebstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _RELEASE, str(target), *_SOURCES],
+            [*command, release.name, str(target), *release.sources],
             lambda line: say(f"root file system: {line.removeprefix('I: ')}") if line.startswith("I: ") else None,
         )
         for name, text in _FILES.items():

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from provider import places
-from provider.local import cgroup, image, machine, network
+from provider.local import cgroup, machine, network
 from provider.resource import Refused
-
-from ..unit.components.test_user_data import told
 
 pytestmark = pytest.mark.machine
 
@@ -123,16 +121,3 @@ def test_the_last_network_takes_the_bridge_along_and_puts_forwarding_back(
     network.delete("test-b")
     assert not Path("/sys/class/net/liftoff0").exists()
     assert forwarding.read_text() == before
-
-
-def test_the_user_data_passes_cloud_inits_own_schema_check(tmp_path: Path) -> None:
-    from components import user_data
-
-    root = image.ensure_root(_quiet)
-    (tmp_path / "user-data").write_text(user_data.render(told()))
-    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--volatile=overlay"]
-    command += [f"--directory={root}", f"--bind-ro={tmp_path}:/mnt"]
-    command += ["cloud-init", "schema", "--config-file", "/mnt/user-data"]
-    checked = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "Valid cloud-config" in checked.stdout
