@@ -133,7 +133,6 @@ class AwsCloud:
         opts = self._own(opts)
         marks = expiring(settings, boot.expires_at)
         asked = pulumi.InvokeOptions(provider=self._provider)
-        local_disk = settings.machine_type.local_nvme_gib > 0
         instance = ec2.Instance(
             f"{settings.name}-machine",
             ami=aws.ssm.get_parameter_output(name=_IMAGE, opts=asked).value,
@@ -153,8 +152,9 @@ class AwsCloud:
                 encrypted=True,
                 volume_type="gp3",
                 volume_size=settings.disk_gib,
-                throughput=None if local_disk else _DISK_MIBPS,
-                iops=None if local_disk else _DISK_MIBPS * 8,
+                throughput=_DISK_MIBPS,
+                # At least 4 a MiB/s: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+                iops=_DISK_MIBPS * 8,
                 delete_on_termination=True,
             ),
             user_data_base64=boot.user_data.apply(lambda document: user_data.encoded(document, "aws")),

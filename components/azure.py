@@ -1,5 +1,6 @@
 """The provider `azure`: a virtual machine with a GPU, its network and its address."""
 
+from datetime import datetime
 from typing import Final
 
 import pulumi
@@ -160,7 +161,8 @@ class AzureCloud:
         right = self._may_delete_itself(machine, opts)
         # A node that can't end itself is not ready.
         known = pulumi.Output.all(machine.id, right.id).apply(lambda ids: str(ids[0]))
-        return Machine(known, machine.vm_id, 0.0)
+        # cloud-init may find the machine's id with its bytes swapped; the time of its creation is told, too.
+        return Machine(known, "", machine.time_created.apply(_seconds))
 
     def _disks(self) -> compute.StorageProfileArgs:
         publisher, offer, sku = _PLAIN if self._settings.machine_type.vgpu else _HPC
@@ -225,3 +227,8 @@ class AzureCloud:
     def _scope(self, machine: compute.VirtualMachine) -> pulumi.Output[str]:
         """Return the resource group's id: a role can't be made for less."""
         return machine.id.apply(lambda id_: id_.split("/providers/")[0])
+
+
+def _seconds(time: str | None) -> float:
+    """Return an RFC 3339 time in seconds since 1970; 0 where there is none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0

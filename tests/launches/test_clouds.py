@@ -65,16 +65,19 @@ def test_a_plan_goes_on_until_an_offer_answers_and_leaves_nothing_else(site: Sit
     machine = MACHINES["aws"]
     for kind in ("capacity", "quota", "spot_price"):
         site.clouds.faults.add("aws", machine, error=errors.text("aws", kind))
-    site.clouds.faults.add("aws", machine, error=errors.text("aws", "throttled"))
+    site.clouds.faults.add("aws", machine, error=errors.text("aws", "throttled"), times=3)
     site.fails = ["serve_failed"]
     choice = ("--provider", "aws", "--instance-type", "g6.2xlarge")
-    launched = site.launch(*choice, "--region", "us-east-1", "--region", "us-east-2")
+    regions = [part for region in ("us-east-1", "us-east-2", "us-west-2") for part in ("--region", region)]
+    launched = site.launch(*choice, *regions)
     assert launched.code == 0, launched.text
     plan = last(launched, "plan")
     kinds = [
         attempt["failure"] and attempt["failure"]["kind"] for attempt in plan["attempts"] if not attempt["skipped"]
     ]
-    assert kinds == ["capacity", "quota", "capacity", "throttled", "boot", None]
+    assert kinds == ["capacity", "quota", "capacity", *["throttled"] * 3, "boot", None]
+    places = {(attempt["offer"]["region"], attempt["offer"]["zone"]) for attempt in plan["attempts"]}
+    assert len(places) >= 6
     assert len(site.machines("aws")) == 1
     assert len(site.clouds.truth.find(NATIVE["aws"], "aws:ec2/vpc:Vpc")) == 1
     done = site.desk.run("destroy", "--stack", site.desk.stack, "--yes")

@@ -116,7 +116,7 @@ def test_five_offers_fail_each_in_its_own_way_and_the_sixth_works(blocked: Block
         "boot",
         None,
     ]
-    assert clock.waited == [30.0, 30.0]
+    assert clock.waited == [5.0, 5.0]
     assert site.tried[-1] == plan[5]
 
 
