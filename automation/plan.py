@@ -11,20 +11,13 @@ from automation.failover import PlanResult
 from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
 from automation.offers import Offer
 from automation.session import Interrupts, Reporter, Session
+from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
 from provider import places
 
 _RESOURCES_SECONDS: Final = 120.0
-_OF_ONE_MACHINE: Final = frozenset(
-    {
-        "aws:ec2/instance:Instance",
-        "azure-native:compute:VirtualMachine",
-        "gcp:compute/instance:Instance",
-        "liftoff:index:LocalMachine",
-        # Its mailbox holds the last words of the machine that failed.
-        "liftoff:index:BootSession",
-    }
-)
+# A boot session's mailbox holds the last words of the machine that failed.
+_OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
 
 
@@ -71,21 +64,23 @@ class _Stack:
         self._request = request
         self._config = config
 
-    def attempt(self, offer: Offer) -> LaunchResult:
+    def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
         """Run one update for an offer and leave what it made."""
         self._session.reporter.note(f"Trying {offer}")
         self._session.journal.write("attempt", offer.model_dump(mode="json"))
-        return attempt(self._session, self._request, {**self._config, **_with_keys(self._request, offer)})
+
+        def meanwhile(event: Event) -> None:
+            # The cloud is asked for the machine now: what comes after a refusal is got ready.
+            if following is not None and event.kind == "pre" and event.type in MACHINE_TYPES:
+                self._session.start_ahead(f"components.{following.provider}")
+
+        config = {**self._config, **_with_keys(self._request, offer)}
+        return attempt(self._session, self._request, config, meanwhile)
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left; the network may stay for the next one in the same region."""
-        targets: tuple[str, ...] = ()
-        if keep_network:
-            found = self._session.run("resources", _RESOURCES_SECONDS)
-            targets = tuple(resource.urn for resource in found.resources if resource.type in _OF_ONE_MACHINE)
-            if found.ok and not targets and not found.pending:
-                return None
-        _, failure, _ = take_down(self._session, targets=targets)
+        only_types = _OF_ONE_MACHINE if keep_network else frozenset()
+        _, failure, _ = take_down(self._session, only_types=only_types)
         return failure
 
 
