@@ -11,7 +11,7 @@ from pulumi_aws import ec2
 from components import cuda, user_data
 from components.cloud import Boot, Machine, Site, own_storage
 from components.settings import AwsSettings
-from components.tags import expiring, tags
+from components.tags import of_machine, tags
 
 _PORT: Final = 443
 _NETWORK: Final = "10.20.0.0/16"
@@ -140,7 +140,7 @@ class AwsCloud:
         """Declare the instance. It has no role: the node needs none of the account's rights."""
         settings = self._settings
         opts = self._own(opts)
-        marks = expiring(settings, boot.expires_at)
+        marks = of_machine(settings, boot)
         asked = pulumi.InvokeOptions(provider=self._provider)
         instance = ec2.Instance(
             f"{settings.name}-machine",
