@@ -47,6 +47,8 @@ class Price(BaseModel):
     on_demand: float | None = Field(gt=0)
     """USD/hour, or None where the source has none."""
     source: PriceSource
+    on_demand_source: PriceSource | None = None
+    """Where the on-demand price is from if not from `source`: AWS's API for spot prices tells no others."""
 
     @field_validator("zone", "spot", "on_demand", mode="before")
     @classmethod
