@@ -1,4 +1,4 @@
-"""What there is to buy for a model: the instance types that it fits, at prices of the catalog or of any other source."""
+"""What there is to buy for a model: the instance types that it fits, at prices of the catalog or another source."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

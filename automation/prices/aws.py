@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from automation.cloud_api import aws
 from automation.cloud_api.refused import Refused
-from automation.prices.reading import Quote, Reading
+from automation.prices.reading import Quote, Reading, Sold
 from components.catalog import InstanceType
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class AwsPrices:
     """EC2 of one account."""
 
     title = "AWS"
+    url = SPOT_PRICES_URL
 
     def __init__(self, connect: Callable[[], boto3.Session] = aws.session, config: Config = _ONE_TRY) -> None:
         self._connect = connect
@@ -52,6 +53,8 @@ class AwsPrices:
             ec2 = self._client(region)
             zones = _zone_ids(ec2)
             quotes = _spot_prices(ec2, region, names, zones)
+        if not quotes:
+            raise Refused("no_prices", f"EC2 told no spot price in {region}")
         return Reading(quotes=quotes, spot=names, on_demand=frozenset())
 
     def scores(self, regions: Sequence[str], names: Sequence[str]) -> dict[str, int]:
@@ -76,29 +79,26 @@ class AwsPrices:
             found = [score for page in pages for score in page["SpotPlacementScores"]]
         return {score["AvailabilityZoneId"]: score["Score"] for score in found if score.get("AvailabilityZoneId")}
 
-    def regions(self) -> tuple[str, ...]:
-        """Return the regions that the account may use.
+    def sold(self, kinds: Sequence[InstanceType]) -> Sold:
+        """Return what the regions that the account may use sell.
 
         Raises:
             Refused: there are no credentials, or EC2 could not be asked.
         """
+        names = sorted(kind.name for kind in kinds)
         with aws.answers():
-            found = self._client(_ASKED_IN).describe_regions(AllRegions=False)["Regions"]
-        return tuple(sorted(region["RegionName"] for region in found))
+            enabled = self._client(_ASKED_IN).describe_regions(AllRegions=False)["Regions"]
+            sold = {region["RegionName"]: self._sold_in(region["RegionName"], names) for region in enabled}
+        by_type = {name: frozenset(region for region, here in sold.items() if name in here) for name in names}
+        return Sold(regions=by_type, asked=frozenset(sold))
 
-    def sold_in(self, region: str, names: Sequence[str]) -> frozenset[str]:
-        """Return which of these types a region sells.
-
-        Raises:
-            Refused: the region is not enabled, or EC2 could not be asked.
-        """
-        with aws.answers():
-            pages = (
-                self._client(region)
-                .get_paginator("describe_instance_type_offerings")
-                .paginate(LocationType="region", Filters=[{"Name": "instance-type", "Values": sorted(names)}])
-            )
-            return frozenset(str(sold["InstanceType"]) for page in pages for sold in page["InstanceTypeOfferings"])
+    def _sold_in(self, region: str, names: Sequence[str]) -> frozenset[str]:
+        pages = (
+            self._client(region)
+            .get_paginator("describe_instance_type_offerings")
+            .paginate(LocationType="region", Filters=[{"Name": "instance-type", "Values": list(names)}])
+        )
+        return frozenset(str(found["InstanceType"]) for page in pages for found in page["InstanceTypeOfferings"])
 
     def _client(self, region: str) -> "EC2Client":
         with self._lock:

@@ -5,22 +5,23 @@ https://learn.microsoft.com/en-us/rest/api/cost-management/retail-prices/azure-r
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import httpx
 
 from automation.cloud_api.azure import Azure
 from automation.cloud_api.refused import Refused
-from automation.prices.reading import Quote, Reading
+from automation.prices.reading import Quote, Reading, Sold
 from components.catalog import InstanceType
 
 RETAIL_URL: Final = "https://prices.azure.com/api/retail/prices"
-SKUS_URL: Final = "https://learn.microsoft.com/en-us/rest/api/compute/resource-skus/list"
 
 _SKUS_VERSION: Final = "2021-07-01"
 _TIMEOUT: Final = httpx.Timeout(8, connect=3)
-_NOT_LINUX_ON_DEMAND_OR_SPOT: Final = re.compile(r"\bWin(dows)?\b|Cloud ?Services|Dedicated Host")
+_OTHER_PRODUCT: Final = re.compile(r"\bWin(dows)?\b|Cloud ?Services|Dedicated Host")
+_CLOSED: Final = re.compile(r"(euap|stage|stg)$")
+"""Regions for Microsoft's own tests."""
 _SPOT: Final = re.compile(r"\bSpot\b")
 _LOW_PRIORITY: Final = re.compile(r"\bLow Priority\b")
 
@@ -29,9 +30,11 @@ class AzurePrices:
     """Azure's public price list."""
 
     title = "Azure"
+    url = RETAIL_URL
 
-    def __init__(self, endpoint: str = RETAIL_URL) -> None:
+    def __init__(self, endpoint: str = RETAIL_URL, connect: Callable[[], Azure] = Azure.connect) -> None:
         self._endpoint = endpoint
+        self._connect = connect
 
     def read(self, region: str, kinds: Sequence[InstanceType]) -> Reading:
         """Return spot and on-demand prices of Linux in a region.
@@ -59,6 +62,23 @@ class AzurePrices:
         )
         return Reading(quotes=quotes, spot=names, on_demand=names)
 
+    def sold(self, kinds: Sequence[InstanceType]) -> Sold:
+        """Return the regions that sell each of these sizes, by the list of SKUs, which needs credentials.
+
+        What is closed to this subscription is open to others, so `restrictions` are not looked at.
+        https://learn.microsoft.com/en-us/rest/api/compute/resource-skus/list
+
+        Raises:
+            Refused: there are no credentials, or Azure could not be asked.
+        """
+        names = {kind.name for kind in kinds}
+        found: dict[str, set[str]] = {}
+        for sku in self._connect().items("providers/Microsoft.Compute/skus", _SKUS_VERSION):
+            if sku.get("resourceType") == "virtualMachines" and sku.get("name") in names:
+                regions = {str(region).lower() for region in sku.get("locations", ())}
+                found.setdefault(sku["name"], set()).update(name for name in regions if not _CLOSED.search(name))
+        return Sold(regions={name: frozenset(regions) for name, regions in found.items()})
+
     def _items(self, region: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         skus = " or ".join(f"armSkuName eq '{name}'" for name in names)
         asked = (
@@ -80,21 +100,6 @@ class AzurePrices:
             raise Refused("unreachable", f"{type(error).__name__}: {error}") from error
 
 
-def regions(azure: Azure, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return the regions that sell each of these sizes; a size that Azure does not list is left out.
-
-    What is closed to this subscription is open to others, so `restrictions` are not looked at.
-
-    Raises:
-        Refused: Azure refused, or could not be asked.
-    """
-    found: dict[str, set[str]] = {}
-    for sku in azure.items("providers/Microsoft.Compute/skus", _SKUS_VERSION):
-        if sku.get("resourceType") == "virtualMachines" and sku.get("name") in names:
-            found.setdefault(sku["name"], set()).update(str(region).lower() for region in sku.get("locations", ()))
-    return {name: frozenset(sold) for name, sold in found.items()}
-
-
 def _page(answer: httpx.Response) -> dict[str, Any]:
     if not answer.is_success:
         raise Refused(f"HTTP {answer.status_code}", answer.text[:200], answer.status_code)
@@ -110,7 +115,7 @@ def _is_hourly_linux(item: dict[str, Any]) -> bool:
         item.get("type") == "Consumption"
         and item.get("unitOfMeasure") == "1 Hour"
         and item.get("currencyCode") == "USD"
-        and not _NOT_LINUX_ON_DEMAND_OR_SPOT.search(str(item.get("productName", "")))
+        and not _OTHER_PRODUCT.search(str(item.get("productName", "")))
         and not _LOW_PRIORITY.search(_meter(item))
     )
 

@@ -12,12 +12,11 @@ from typing import Any, Final
 
 from automation.cloud_api.gcp import Gcp
 from automation.cloud_api.refused import Refused
-from automation.prices.reading import Quote, Reading
+from automation.prices.reading import Quote, Reading, Sold
 from components.catalog import InstanceType
 
 SKUS_URL: Final = "https://cloudbilling.googleapis.com/v1/services/6F81-5844-456A/skus"
 """The prices of Compute Engine."""
-MACHINES_URL: Final = "https://cloud.google.com/compute/docs/reference/rest/v1/machineTypes/aggregatedList"
 
 _FIELDS: Final = (
     "nextPageToken,skus(description,category/usageType,serviceRegions,"
@@ -60,6 +59,7 @@ class GcpPrices:
     """The list of prices, read once however many regions are asked for."""
 
     title = "GCP"
+    url = SKUS_URL
 
     def __init__(self, connect: Callable[[], Gcp] | None = None, url: str = SKUS_URL) -> None:
         self._connect = connect or quick_connect
@@ -89,6 +89,22 @@ class GcpPrices:
             spot=frozenset(quote.instance_type for quote in quotes if quote.spot),
             on_demand=frozenset(quote.instance_type for quote in quotes if quote.on_demand),
         )
+
+    def sold(self, kinds: Sequence[InstanceType]) -> Sold:
+        """Return the regions that sell each of these types; one that does not carry its GPU is sold where that GPU is.
+
+        https://cloud.google.com/compute/docs/reference/rest/v1/machineTypes/aggregatedList
+
+        Raises:
+            Refused: there are no credentials, or Google could not be asked.
+        """
+        gcp = self._connect()
+        zones = _zones(gcp, "machineTypes")
+        if any(kind.accelerator for kind in kinds):
+            zones |= _zones(gcp, "acceleratorTypes")
+        named = {kind.name: zones.get(kind.accelerator or kind.name, set()) for kind in kinds}
+        regions = {name: frozenset(zone.rpartition("-")[0] for zone in found) for name, found in named.items() if found}
+        return Sold(regions=regions)
 
     def _rates(self) -> Rates:
         with self._lock:
@@ -155,21 +171,6 @@ def price_of(kind: InstanceType, region: str, rates: Rates, *, spot: bool) -> fl
             return None
         total += amount * (rate or 0.0)
     return round(total, 6)
-
-
-def regions(gcp: Gcp, kinds: Sequence[InstanceType]) -> dict[str, frozenset[str]]:
-    """Return the regions that sell each of these types; a type that Google does not list is left out.
-
-    A type that does not carry its GPU is sold where that GPU is.
-
-    Raises:
-        Refused: Google refused, or could not be asked.
-    """
-    zones = _zones(gcp, "machineTypes")
-    if any(kind.accelerator for kind in kinds):
-        zones |= _zones(gcp, "acceleratorTypes")
-    named = {kind.name: zones.get(kind.accelerator or kind.name, set()) for kind in kinds}
-    return {name: frozenset(zone.rpartition("-")[0] for zone in found) for name, found in named.items() if found}
 
 
 def _zones(gcp: Gcp, listed: str) -> dict[str, set[str]]:

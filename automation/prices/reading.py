@@ -40,6 +40,20 @@ class Reading(BaseModel):
     on_demand: frozenset[str]
 
 
+class Sold(BaseModel):
+    """Which region sells what.
+
+    Attributes:
+        regions: by the name of an instance type; a type of which the cloud said nothing is not there.
+        asked: the regions that were asked; None where the cloud told of all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    regions: dict[str, frozenset[str]]
+    asked: frozenset[str] | None = None
+
+
 class PriceSource(Protocol):
     """One cloud's list of prices. `read` may be called by several threads at once."""
 
@@ -51,6 +65,20 @@ class PriceSource(Protocol):
 
         Raises:
             Refused: the cloud refused, could not be asked, or told nothing that can be used.
+        """
+
+
+class CatalogSource(PriceSource, Protocol):
+    """A cloud from which the catalog can be refreshed."""
+
+    url: str
+    """Where its prices are described, or are."""
+
+    def sold(self, kinds: Sequence[InstanceType]) -> Sold:
+        """Return which regions sell these types.
+
+        Raises:
+            Refused: the cloud refused, or could not be asked.
         """
 
 

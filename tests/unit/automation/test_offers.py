@@ -84,7 +84,7 @@ SOME = st.lists(
 @given(SOME)
 def test_nothing_is_lost_and_the_known_likely_ones_keep_the_order_of_their_price(given_: list[Offer]) -> None:
     ordered = in_order(given_)
-    assert sorted(ordered, key=str) == sorted(given_, key=str)
+    assert sorted(ordered, key=repr) == sorted(given_, key=repr)
     others = [made.price for made in ordered if made.placement_score is None or made.placement_score > 2]
     poor = [made.price for made in ordered if made.placement_score is not None and made.placement_score <= 2]
     assert (others, poor) == (sorted(others), sorted(poor))

@@ -78,7 +78,7 @@ def test_a_name_that_is_not_known_is_told_with_those_that_are(arguments: list[st
 def test_every_option_is_documented() -> None:
     import typer
 
-    app = typer.Typer()
+    app = typer.Typer(add_completion=False)
     app.command()(offer_commands.offers)
     section = re.search(r"^## `liftoff offers .*?(?=^## )", DOCS, re.MULTILINE | re.DOTALL)
     assert section is not None

@@ -128,7 +128,8 @@ def test_several_threads_without_credentials_look_for_them_once() -> None:
     assert (codes, len(looked)) == (["no_credentials"] * 5, 1)
 
 
-def test_a_region_tells_which_types_it_sells(amazon: str) -> None:
-    prices = AwsPrices()
-    assert prices.sold_in("us-east-1", ["g5.xlarge", "no.such"]) == {"g5.xlarge"}
-    assert "us-east-1" in prices.regions()
+def test_the_regions_that_sell_a_type_are_those_of_the_account_that_say_so(amazon: str) -> None:
+    sold = AwsPrices().sold(KINDS)
+    assert sold.asked is not None
+    assert "us-east-1" in sold.regions["g5.xlarge"] <= sold.asked
+    assert "us-west-1" in sold.regions["g4dn.xlarge"] - sold.regions["g5.xlarge"]

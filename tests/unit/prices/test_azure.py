@@ -11,7 +11,6 @@ import pytest
 
 from automation.cloud_api.azure import Azure
 from automation.cloud_api.refused import Refused
-from automation.prices import azure
 from automation.prices.azure import AzurePrices
 from components import catalog
 
@@ -123,12 +122,17 @@ def test_the_regions_of_a_size_are_read_from_the_list_of_skus(serve: Serve) -> N
     # https://learn.microsoft.com/en-us/rest/api/compute/resource-skus/list
     closed = [{"type": "Location", "values": ["westus"], "reasonCode": "NotAvailableForSubscription"}]
     skus = [
-        {"resourceType": "virtualMachines", "name": H100.name, "locations": ["EastUS"], "restrictions": []},
+        {
+            "resourceType": "virtualMachines",
+            "name": H100.name,
+            "locations": ["EastUS", "eastus2euap"],
+            "restrictions": [],
+        },
         {"resourceType": "virtualMachines", "name": H100.name, "locations": ["westus"], "restrictions": closed},
         {"resourceType": "virtualMachines", "name": "Standard_D2s_v5", "locations": ["eastus"], "restrictions": []},
         {"resourceType": "disks", "name": H100.name, "locations": ["northeurope"], "restrictions": []},
     ]
     api = serve(lambda _path, _query: {"value": skus})
-    found = azure.regions(Azure("a-subscription", lambda: "token", api.url), [H100.name, T4.name])
-    assert found == {H100.name: {"eastus", "westus"}}
+    prices = AzurePrices(api.url, lambda: Azure("a-subscription", lambda: "token", api.url))
+    assert prices.sold([H100, T4]).regions == {H100.name: {"eastus", "westus"}}
     assert api.asked[0][0] == "/subscriptions/a-subscription/providers/Microsoft.Compute/skus"

@@ -146,6 +146,6 @@ def test_a_type_is_sold_where_it_is_listed_or_where_its_gpu_is(serve: Serve) -> 
     api = serve(
         lambda path, query: machines[int(query.get("pageToken", "0"))] if path.endswith("machineTypes") else gpus
     )
-    found = gcp.regions(google(api), [L4, T4, B200])
-    assert found == {L4.name: {"us-central1", "europe-west4"}, T4.name: {"us-east1"}}
+    sold = GcpPrices(lambda: google(api)).sold([L4, T4, B200])
+    assert sold.regions == {L4.name: {"us-central1", "europe-west4"}, T4.name: {"us-east1"}}
     assert api.asked[0][0] == "/compute/v1/projects/a-project/aggregated/machineTypes"
