@@ -12,8 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from automation import market, offer_commands
+from automation import cli, market, offer_commands
 from automation.cloud_api.refused import Refused
+from automation.errors import Kind, Stopped
 from automation.market import Need
 from automation.offers import Listing, Wanted
 from automation.prices import live
@@ -296,3 +297,19 @@ def test_a_user_may_have_the_catalogs_prices_alone(
     records = run("--provider", "aws", *([] if by_variable else ["--catalog-prices"]))
     assert {record["type"] for record in records} == {"offer"}
     assert all(record["source"].startswith("https://") for record in records)
+
+
+@pytest.mark.parametrize("by_catalog", [False, True])
+def test_a_launch_by_offers_asks_for_live_prices_unless_the_catalogs_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_catalog: bool
+) -> None:
+    chosen: list[bool] = []
+
+    def choose(*, catalog_only: bool, say: object) -> market.Prices:
+        chosen.append(catalog_only)
+        raise Stopped(Kind.CONFIGURATION, "far_enough", "nothing is launched in this test", "")
+
+    monkeypatch.setattr(live, "choose", choose)
+    arguments = ["launch", LLAMA, "--provider", "aws", "--project", str(tmp_path), "--json"]
+    done = CliRunner().invoke(cli.app, [*arguments, *(["--catalog-prices"] if by_catalog else [])])
+    assert (chosen, done.exit_code) == ([by_catalog], Kind.CONFIGURATION.exit_code)

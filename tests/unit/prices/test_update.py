@@ -197,6 +197,13 @@ def test_a_crash_while_writing_leaves_a_catalog_that_can_be_read(
     assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_the_sources_of_the_old_rows_are_kept_until_the_new_rows_are_written(folder: Path) -> None:
+    before = price_file.rows(source_files.text(price_file.NAME))
+    after = tuple(made for made in before if made.provider != "azure")
+    text = catalog_files.texts(Refresh(after, {}, (), ()), before, {}, {}, DAY)["price_sources.yaml"]
+    assert set(yaml.safe_load(text)) == {"skypilot-aws", "skypilot-azure", "gcosts"}
+
+
 def test_the_sources_of_rows_that_are_gone_are_forgotten_once_nothing_names_them(folder: Path) -> None:
     catalog_files.write(folder, written(folder))
     rows = tuple(made for made in price_file.rows(source_files.text(price_file.NAME)) if made.provider == "aws")
