@@ -61,6 +61,9 @@ class Site(Protocol):
     def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
         """Run one update for an offer and leave what it made; `following` is what may have to be tried after it."""
 
+    def skip(self, offer: Offer, reason: str) -> None:
+        """Be told of an offer that is not tried."""
+
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left, and look that it is gone; the network may stay for the next one there."""
 
@@ -92,6 +95,7 @@ def run(
         hit = _hit(blocked, offer, clock())
         if hit is not None:
             attempts.append(Attempt(offer, None, _reason(hit, clock()), 0.0))
+            site.skip(offer, attempts[-1].skipped)
             continue
         began = clock()
         result = site.attempt(offer, left[0] if left else None)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from automation import failover, stack_file
 from automation.blocked import Blocked
@@ -21,8 +22,57 @@ _OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
 
 
+class Watcher(Protocol):
+    """Who keeps what happens to each offer. Called from one thread."""
+
+    def skipped(self, offer: Offer, reason: str) -> None:
+        """Be told of an offer that is not tried."""
+
+    def trying(self, offer: Offer) -> None:
+        """Be told of an offer before anything is asked of its cloud."""
+
+    def happened(self, event: Event) -> None:
+        """Be told of an event of the engine's."""
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        """Be told how it went."""
+
+
+class _Nobody:
+    def skipped(self, offer: Offer, reason: str) -> None:
+        pass
+
+    def trying(self, offer: Offer) -> None:
+        pass
+
+    def happened(self, event: Event) -> None:
+        pass
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How a plan goes on that another process began.
+
+    Attributes:
+        launch_id: the launch's id, under which its journal is.
+        watcher: who keeps what happens.
+        begun: whether an offer has been tried already: the stack may then hold what was made for it.
+    """
+
+    launch_id: str
+    watcher: Watcher
+    begun: bool
+
+
 def launch(
-    request: LaunchRequest, plan: Sequence[Offer], reporter: Reporter, interrupts: Interrupts
+    request: LaunchRequest,
+    plan: Sequence[Offer],
+    reporter: Reporter,
+    interrupts: Interrupts,
+    resumption: Resumption | None = None,
 ) -> tuple[PlanResult, str]:
     """Try the offers in order; return what happened to each, and the launch's id.
 
@@ -41,7 +91,8 @@ def launch(
     for offer in plan:
         validate(request.project, request.stack, {**config, **_with_keys(request, offer)})
     blocked = Blocked(places.state_folder() / "blocked.sqlite")
-    with Session(request.project, request.stack, interrupts, reporter) as session:
+    launch_id = resumption.launch_id if resumption else None
+    with Session(request.project, request.stack, interrupts, reporter, launch_id) as session:
         session.journal.write(
             "plan",
             {
@@ -51,16 +102,18 @@ def launch(
                 "offers": [offer.model_dump(mode="json") for offer in plan],
             },
         )
-        _refuse_used(session)
-        site = _Stack(session, request, config)
+        if resumption is None or not resumption.begun:
+            _refuse_used(session)
+        site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody())
         return failover.run(plan, site, blocked, reporter.note, interrupts.wait), session.launch_id
 
 
 class _Stack:
     """One stack in which one offer after the other is tried."""
 
-    def __init__(self, session: Session, request: LaunchRequest, config: dict[str, str]) -> None:
+    def __init__(self, session: Session, request: LaunchRequest, config: dict[str, str], watcher: Watcher) -> None:
         self._session = session
+        self._watcher = watcher
         self._request = request
         self._config = config
 
@@ -68,14 +121,22 @@ class _Stack:
         """Run one update for an offer and leave what it made."""
         self._session.reporter.note(f"Trying {offer}")
         self._session.journal.write("attempt", offer.model_dump(mode="json"))
+        self._watcher.trying(offer)
 
         def meanwhile(event: Event) -> None:
+            self._watcher.happened(event)
             # The cloud is asked for the machine now: what comes after a refusal is got ready.
             if following is not None and event.kind == "pre" and event.type in MACHINE_TYPES:
                 self._session.start_ahead(f"components.{following.provider}")
 
         config = {**self._config, **_with_keys(self._request, offer)}
-        return attempt(self._session, self._request, config, meanwhile)
+        result = attempt(self._session, self._request, config, meanwhile)
+        self._watcher.tried(offer, result.failure)
+        return result
+
+    def skip(self, offer: Offer, reason: str) -> None:
+        """Pass on that an offer is not tried."""
+        self._watcher.skipped(offer, reason)
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left; the network may stay for the next one in the same region."""

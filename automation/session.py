@@ -63,12 +63,19 @@ class Interrupts:
 class Session:
     """Operations on one stack, one after the other; each of them is in the journal."""
 
-    def __init__(self, project: Path, stack: str, interrupts: Interrupts, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        project: Path,
+        stack: str,
+        interrupts: Interrupts,
+        reporter: Reporter,
+        launch_id: str | None = None,
+    ) -> None:
         self.project = project.resolve()
         self.stack = stack
         self.interrupts = interrupts
         self.reporter = reporter
-        self.launch_id = f"launch-{uuid.uuid4()}"
+        self.launch_id = launch_id or f"launch-{uuid.uuid4()}"
         self.engine = backend.engine_folder()
         self.environment = backend.environment(os.environ)
         self._release_stale_locks()

@@ -1,1 +1,1 @@
-"""The control plane: launches that outlive the server, the HTTP API and the page over them, and the registry of nodes."""
+"""The control plane: launches that outlive the server, the API and the page over them, the registry of nodes."""

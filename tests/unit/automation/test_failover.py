@@ -53,6 +53,7 @@ class FakeSite:
         self.failures = list(failures)
         self.tried: list[Offer] = []
         self.cleared: list[bool] = []
+        self.skipped: list[str] = []
         self.there = False
 
     def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
@@ -60,6 +61,9 @@ class FakeSite:
         self.there = True
         failure = self.failures.pop(0)
         return LaunchResult("launch-1", "stack", 1.0, (), Path("events"), failure=failure)
+
+    def skip(self, offer: Offer, reason: str) -> None:
+        self.skipped.append(reason)
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         self.cleared.append(keep_network)
