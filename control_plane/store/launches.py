@@ -1,7 +1,8 @@
 """Launches, their attempts, stages and events, as they are stored and as they are told."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -82,8 +83,9 @@ class Event:
 class Launches:
     """All launches."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ring: Callable[[str], None] = lambda _: None) -> None:
         self._database = database
+        self._ring = ring
 
     def add(self, launch_id: str, request: Mapping[str, Any], idempotency_key: str | None) -> tuple[str, bool]:
         """Record a launch before anything is asked of any cloud.
@@ -114,6 +116,13 @@ class Launches:
                 raise
             return str(found), False
         return launch_id, True
+
+    @contextmanager
+    def _telling(self, launch_id: str) -> Iterator[Connection]:
+        """Yield a transaction, and wake whoever listens once it has happened."""
+        with self._database.transaction() as connection:
+            yield connection
+        self._ring(launch_id)
 
     def get(self, launch_id: str) -> Launch:
         """Return a launch.
@@ -156,7 +165,7 @@ class Launches:
     def begin(self, launch_id: str, server: str) -> Launch | None:
         """Take a launch up on a server, and return it; None where it has ended meanwhile."""
         now = time.time()
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             changed = connection.execute(
                 update(launches)
                 .where(launches.c.id == launch_id, launches.c.ended_at.is_(None))
@@ -179,7 +188,7 @@ class Launches:
         """Tell how far a launch is."""
         now = time.time()
         title = status.stage.title
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             connection.execute(
                 update(launches)
                 .where(launches.c.id == launch_id)
@@ -191,19 +200,19 @@ class Launches:
 
     def note(self, launch_id: str, text: str) -> None:
         """Keep a decision that was made."""
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             _record(connection, launch_id, "note", {"text": text}, time.time())
 
     def log(self, launch_id: str, source: Literal["engine", "node"], lines: Sequence[str]) -> None:
         """Keep lines of a log."""
         if lines:
-            with self._database.transaction() as connection:
+            with self._telling(launch_id) as connection:
                 _record(connection, launch_id, "log", {"source": source, "lines": list(lines)}, time.time())
 
     def start_attempt(self, launch_id: str, offer: Offer) -> int:
         """Record that an offer is tried; one that a dead server was trying goes on under its number."""
         given = offer.model_dump(mode="json")
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             mine = attempts.c.launch_id == launch_id
             running = connection.execute(select(attempts).where(mine, attempts.c.state == "running")).one_or_none()
             if running is not None and running.offer == given:
@@ -220,14 +229,14 @@ class Launches:
         now = time.time()
         this = and_(attempts.c.launch_id == launch_id, attempts.c.number == number)
         state = "failed" if error else "succeeded"
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             ended = {"state": state, "ended_at": now, "error": dict(error) if error else None}
             connection.execute(update(attempts).where(this).values(ended))
             _tell_attempt(connection, launch_id, number, now)
 
     def skip_attempt(self, launch_id: str, offer: Offer, reason: str) -> None:
         """Record that an offer is not tried, and why."""
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             mine = attempts.c.launch_id == launch_id
             number = int(connection.scalar(select(func.coalesce(func.max(attempts.c.number), 0)).where(mine)) or 0) + 1
             row = {"launch_id": launch_id, "number": number, "offer": offer.model_dump(mode="json")}
@@ -242,7 +251,7 @@ class Launches:
         """
         now = time.time()
         this = launches.c.id == launch_id
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             unbegun = and_(this, launches.c.status == "queued", launches.c.started_at.is_(None))
             if connection.execute(update(launches).where(unbegun).values(status="cancelled", ended_at=now)).rowcount:
                 _record(connection, launch_id, "launch", {"status": "cancelled"}, now)
@@ -255,7 +264,7 @@ class Launches:
         """Record how a launch ended; it ends once."""
         now = time.time()
         values = {"status": outcome, "message": message, "ended_at": now, "error": dict(error) if error else None}
-        with self._database.transaction() as connection:
+        with self._telling(launch_id) as connection:
             unended = and_(launches.c.id == launch_id, launches.c.ended_at.is_(None))
             if connection.execute(update(launches).where(unended).values(values)).rowcount:
                 on = and_(stages.c.launch_id == launch_id, stages.c.ended_at.is_(None))
@@ -280,6 +289,19 @@ class Launches:
         with self._database.transaction() as connection:
             found = connection.execute(query.order_by(events.c.id).limit(limit))
             return [Event(row.id, row.kind, row.data, row.at) for row in found]
+
+    def last_event(self, launch_id: str) -> int:
+        """Return the id of the latest event of a launch; 0 where there is none."""
+        with self._database.transaction() as connection:
+            query = select(func.coalesce(func.max(events.c.id), 0)).where(events.c.launch_id == launch_id)
+            return int(connection.scalar(query) or 0)
+
+    def logs_of(self, launch_id: str, source: Literal["engine", "node"] | None) -> list[str]:
+        """Return the lines of a launch's log, of one source or of both."""
+        query = select(events.c.data).where(events.c.launch_id == launch_id, events.c.kind == "log")
+        with self._database.transaction() as connection:
+            found = list(connection.scalars(query.order_by(events.c.id)))
+        return [line for data in found if source in {None, data["source"]} for line in data["lines"]]
 
     def durations(self, provider: str) -> list[float]:
         """Return how many seconds the latest launches of a provider took that went well."""
