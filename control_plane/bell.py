@@ -3,44 +3,51 @@
 import asyncio
 import threading
 from collections import defaultdict
+from dataclasses import dataclass
 
 
-class Bell:
-    """One bell for each launch; rung from any thread, heard by tasks of one event loop."""
+@dataclass(frozen=True, eq=False)
+class Ear:
+    """Somebody who listens, in an event loop of theirs."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+    loop: asyncio.AbstractEventLoop
+    heard: asyncio.Event
 
-    def ring(self, launch_id: str) -> None:
-        """Wake everybody who waits for a launch."""
-        with self._lock:
-            waiting, loop = list(self._waiting.get(launch_id, ())), self._loop
-        if loop is not None and waiting and not loop.is_closed():
-            for event in waiting:
-                loop.call_soon_threadsafe(event.set)
-
-    async def wait(self, launch_id: str, heard: asyncio.Event, seconds: float) -> None:
-        """Wait until it rings, at most so many seconds; `heard` is the one that `listen` gave."""
+    async def wait(self, seconds: float) -> None:
+        """Wait until it rings, at most so many seconds."""
         try:
-            await asyncio.wait_for(heard.wait(), seconds)
+            await asyncio.wait_for(self.heard.wait(), seconds)
         except TimeoutError:
             return
         finally:
-            heard.clear()
+            self.heard.clear()
 
-    def listen(self, launch_id: str) -> asyncio.Event:
-        """Begin to listen; whoever does has to end it with `leave`."""
-        heard = asyncio.Event()
+
+class Bell:
+    """One bell for each launch; rung from any thread, heard in any event loop."""
+
+    def __init__(self) -> None:
+        self._ears: dict[str, set[Ear]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def ring(self, launch_id: str) -> None:
+        """Wake everybody who listens for a launch."""
         with self._lock:
-            self._loop = asyncio.get_running_loop()
-            self._waiting[launch_id].add(heard)
-        return heard
+            ears = list(self._ears.get(launch_id, ()))
+        for ear in ears:
+            if not ear.loop.is_closed():
+                ear.loop.call_soon_threadsafe(ear.heard.set)
 
-    def leave(self, launch_id: str, heard: asyncio.Event) -> None:
+    def listen(self, launch_id: str) -> Ear:
+        """Begin to listen; whoever does has to end it with `leave`."""
+        ear = Ear(asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._ears[launch_id].add(ear)
+        return ear
+
+    def leave(self, launch_id: str, ear: Ear) -> None:
         """End to listen."""
         with self._lock:
-            self._waiting[launch_id].discard(heard)
-            if not self._waiting[launch_id]:
-                del self._waiting[launch_id]
+            self._ears[launch_id].discard(ear)
+            if not self._ears[launch_id]:
+                del self._ears[launch_id]

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from automation.errors import Kind, Stopped
 from automation.offers import Market, Offer, Wanted
 from automation.stack_file import Values
 
@@ -51,18 +50,6 @@ class LaunchAsked(BaseModel):
         if self.provider == "local":
             found["provider"] = "local"
         return found
-
-    def check_local(self) -> None:
-        """Refuse what the provider `local` does not have.
-
-        Raises:
-            Stopped: a region or an instance type was asked for.
-        """
-        for field in ("region", "instance_type"):
-            given = getattr(self, field)
-            if self.provider == "local" and given is not None:
-                text = f"{field}: given {given!r}; allowed: nothing, since the provider is local"
-                raise Stopped(Kind.CONFIGURATION, "local_has_no_places", text, "leave it out")
 
 
 def weights_of(model: str, template: Values) -> str:
