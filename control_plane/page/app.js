@@ -164,4 +164,9 @@ async function begin() {
   await show();
 }
 
+// A link with a token, opened where the page already is, loads nothing anew.
+window.addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) void begin();
+});
+
 void begin();

@@ -282,12 +282,20 @@ class LaunchForm {
     return /** @type {LaunchRequest} */ (wanted);
   }
 
+  /** What makes sending pointless; all else is the server's to judge. */
+  missing() {
+    const name = this.model.value.trim();
+    if (name === "") return "Choose a model.";
+    const nothing = name === this.asked && at(this.fitting, this.where).length === 0;
+    return nothing ? "No machine that is asked for fits it: look at what can be changed, under “What would be tried”." : "";
+  }
+
   async send() {
     if (this.busy || !this.context.mayLaunch) return;
     clearProblem(this.form);
-    if (this.model.value.trim() === "") {
-      const allowed = "Choose a model.";
-      showProblem(this.form, new Problem(422, { detail: allowed, errors: [{ field: "model_name", allowed }] }));
+    const missing = this.missing();
+    if (missing !== "") {
+      showProblem(this.form, new Problem(422, { detail: missing, errors: [{ field: "model_name", allowed: missing }] }));
       return;
     }
     this.busy = true;

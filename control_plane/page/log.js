@@ -9,6 +9,7 @@ import { timeOfDay } from "./format.js";
 /** More would make a phone slow; the rest is one click away as plain text. */
 const MOST = 4000;
 const NEAR = 24;
+const BURST = 40;
 
 export class LogPane {
   /** @param {HTMLElement} root the view @param {string} jobId */
@@ -35,7 +36,7 @@ export class LogPane {
 
   /** @param {LogLines} lines */
   add(lines) {
-    if (this.waiting.push(lines) === 1) requestAnimationFrame(() => this.flush());
+    if (this.waiting.push(lines) === 1) setTimeout(() => this.flush(), BURST);
   }
 
   flush() {

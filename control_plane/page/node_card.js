@@ -27,9 +27,9 @@ export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, chang
   const live = h(
     "div",
     { class: "node-live" },
-    h("div", { class: "endpoint" }, h("span", { class: "label" }, "Endpoint"), h("code", {}, node.endpoint), copyButton("the endpoint", () => node.endpoint)),
+    h("div", { class: "endpoint" }, h("span", { class: "label" }, "Endpoint"), h("code", {}, node.endpoint), copyButton("the endpoint", () => node.endpoint), h("span", { class: "node-end" }, button)),
+    mayLaunch ? null : h("p", { class: "reason", id: `${titleId}-why` }, whyNot),
     accessPanel(node.id, { open: open && !isOver(node), mayLaunch, whyNot }),
-    h("div", { class: "node-end" }, mayLaunch ? null : h("p", { class: "reason", id: `${titleId}-why` }, whyNot), button),
   );
   if (!mayLaunch) {
     button.disabled = true;
@@ -58,7 +58,7 @@ export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, chang
 
   const card = h(
     "article",
-    { class: "card node", "aria-labelledby": titleId },
+    { class: "card node", "aria-labelledby": titleId, tabindex: -1 },
     h("div", { class: "card-head" }, h(heading, { id: titleId }, linked ? h("a", { href: address }, node.model) : node.model), state),
     reason,
     alert,
@@ -76,8 +76,11 @@ export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, chang
     reason.textContent = next.state_reason ?? "";
     reason.hidden = !next.state_reason;
     fill(details, nodeFacts(next));
+    const hadFocus = live.contains(document.activeElement);
     live.hidden = over;
     button.hidden = next.state === "terminating";
+    // What goes must not take the keyboard's place with it.
+    if (hadFocus && (live.hidden || (button.hidden && document.activeElement === button))) card.focus();
   };
   update(node);
   return { element: card, update };
@@ -99,7 +102,7 @@ function nodeFacts(node) {
     over
       ? ["Ended", node.ended_at ? time(node.ended_at, moment(node.ended_at)) : "yes"]
       : ["Ends", [time(node.expires_at, `in ${duration(Math.max(0, (Date.parse(node.expires_at) - now()) / 60_000 | 0) * 60)}`.replace(" 00 s", "")), `, at the latest; ${node.idle_minutes === null ? "not when idle" : idle}`]],
-    over ? ["Registered", time(node.registered_at, moment(node.registered_at))] : ["In use", node.idle_since ? [`idle since `, time(node.idle_since, ago(node.idle_since, now()))] : "yes"],
+    over ? ["Registered", time(node.registered_at, moment(node.registered_at))] : ["Idle", node.idle_since ? ["since ", time(node.idle_since, ago(node.idle_since, now()))] : "no"],
     over ? ["State", stateWord(node.state)] : ["Last healthy", node.last_healthy_at ? time(node.last_healthy_at, ago(node.last_healthy_at, now())) : "not yet"],
     ["Launch", h("a", { href: `/launch/${encodeURIComponent(node.job_id)}` }, shortId(node.job_id))],
   );

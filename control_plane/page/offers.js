@@ -35,7 +35,7 @@ export const isFixed = (offer, where) => PLACE.every((name) => where[name] === o
  * @param {{where: Place, all: boolean, showAll: () => void, choose: (offer: Offer) => void}} options
  */
 export function offersTable(root, offers, { where, all, showAll, choose }) {
-  const shown = all ? offers : offers.slice(0, FEW);
+  const shown = all || offers.length <= FEW + 2 ? offers : offers.slice(0, FEW);
   const hidden = offers.length - shown.length;
   fill(
     root,

@@ -18,6 +18,7 @@ import { drawTimeline } from "./timeline.js";
 /** @typedef {import("./contract.js").LaunchEvent} LaunchEvent */
 
 const SECOND = 1000;
+const BURST = 40;
 const NODE_PAUSE = 5000;
 /** Events tell all but how many wait before this one, and how long it may still take. */
 const QUEUE_PAUSE = 3000;
@@ -133,10 +134,11 @@ class Progress {
   drawSoon() {
     if (this.planned) return;
     this.planned = true;
-    requestAnimationFrame(() => {
+    // Not an animation frame: a tab in the background has none, and its title has to go on.
+    setTimeout(() => {
       this.planned = false;
       if (!this.context.signal.aborted) this.draw();
-    });
+    }, BURST);
   }
 
   draw() {

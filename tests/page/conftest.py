@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.page.scripted_server import ScriptedServer
 from tests.page.world import World
 
 CHROMIUM = Path(os.environ.get("LIFTOFF_CHROMIUM", "/usr/bin/chromium"))
+# The page itself asks again every five seconds.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,8 @@ def a_day(world: World) -> None:
         old = world.launch({"model_name": "Qwen/Qwen3-14B", "provider": "aws"})
         old.turn("running")
         old.turn("cancelled")
-        old.launch["created_at"] = moment(86400 + number * 900)
+        began = 86400 + (22 - number) * 900
+        old.launch.update(created_at=moment(began), started_at=moment(began), ended_at=moment(began - 41 - number))
     failed(world)
     finish(world, begun(world))
     lost = finish(world, begun(world))

@@ -168,7 +168,9 @@ def _validate(body: Json) -> None:
     names = [one["name"] for one in CATALOG["models"]]
     name = body.get("model_name")
     if name not in names:
-        _refuse_field("not_in_catalog", "model_name", name, "a model of the catalog", "choose one of GET /admin/catalog")
+        _refuse_field(
+            "not_in_catalog", "model_name", name, "a model of the catalog", "choose one of GET /admin/catalog"
+        )
     if body.get("max_price") is not None and body["max_price"] <= 0:
         _refuse_field("too_small", "max_price", body["max_price"], "a price above 0", "")
 

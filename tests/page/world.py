@@ -1,4 +1,4 @@
-"""What the scripted server knows: launches with their events, nodes, tokens. It outlives the server, as a database does."""
+"""What the scripted server knows: launches and their events, nodes, tokens. As a database, it outlives the server."""
 
 import itertools
 import uuid
@@ -25,7 +25,9 @@ API_KEY: Final = "sk-secret-of-the-node-7f3a9c"
 
 def moment(seconds_ago: float = 0) -> str:
     """Return a time as the API writes it."""
-    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def offer(
@@ -90,7 +92,13 @@ CATALOG: Final[Json] = {
     "models": [
         {"name": "tiny-llama", "parameters": 1100000, "context": 2048, "quantisations": ["bf16"], "gated": False},
         {"name": LLAMA, "parameters": 8030261248, "context": 131072, "quantisations": ["bf16", "fp8"], "gated": True},
-        {"name": "Qwen/Qwen3-14B", "parameters": 14768307200, "context": 40960, "quantisations": ["bf16"], "gated": False},
+        {
+            "name": "Qwen/Qwen3-14B",
+            "parameters": 14768307200,
+            "context": 40960,
+            "quantisations": ["bf16"],
+            "gated": False,
+        },
         {
             "name": "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
             "parameters": 23572403200,
