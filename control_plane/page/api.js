@@ -95,7 +95,7 @@ const SLOWEST_RETRY = 10_000;
 /**
  * Follow a launch's events to its end, through lost connections and restarts of the server; no event twice.
  * @param {string} jobId
- * @param {{event: (event: LaunchEvent) => void, lost: () => void, opened: () => void, ended: () => void}} on
+ * @param {{event: (event: LaunchEvent) => void, lost: (refused: boolean) => void, opened: () => void, ended: () => void}} on
  * @param {AbortSignal} signal ends it
  */
 export function follow(jobId, on, signal) {
@@ -112,9 +112,10 @@ export function follow(jobId, on, signal) {
       on.opened();
     };
     source.onerror = () => {
-      on.lost();
       // The browser itself tries again, with Last-Event-ID, unless an answer was no event stream.
-      if (source?.readyState !== EventSource.CLOSED) return;
+      const refused = source?.readyState === EventSource.CLOSED;
+      on.lost(refused);
+      if (!refused) return;
       timer = window.setTimeout(connect, wait);
       wait = Math.min(wait * 2, SLOWEST_RETRY);
     };

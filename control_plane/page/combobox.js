@@ -1,4 +1,4 @@
-// An editable combobox with a list, after the ARIA Authoring Practices: arrows, Home, End, Enter, Escape, and typing to search.
+// An editable combobox with a list, after the ARIA Authoring Practices: arrows, Enter, Escape, and typing to search.
 
 import { fill, h } from "./dom.js";
 

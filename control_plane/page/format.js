@@ -27,7 +27,7 @@ export const wholePercent = (percentage) => `${Math.floor(percentage)} %`;
 /** USD per hour, with as many digits as tell cheap ones apart. @param {number} usd */
 export function price(usd) {
   if (usd === 0) return "free";
-  return `$${usd < 1 ? usd.toFixed(3) : usd.toFixed(2)}/h`;
+  return `$${usd < 1 ? usd.toFixed(3).replace(/0$/, "") : usd.toFixed(2)}/h`;
 }
 
 /** @param {number} usd */
@@ -37,7 +37,7 @@ export const cost = (usd) => (usd > 0 && usd < 0.01 ? "under $0.01" : `$${usd.to
 export const gib = (gib) => `${ONE.format(gib)} GiB`;
 
 /** @param {number} count */
-export const count = (count) => WHOLE.format(count);
+export const count = (count) => ONE.format(count);
 
 /** @param {number} number @param {string} one @param {string} [many] */
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;

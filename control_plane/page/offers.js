@@ -20,6 +20,8 @@ export const at = (offers, where) => offers.filter((offer) => PLACE.every((name)
 export function choices(offers, where, name) {
   const found = new Map();
   for (const offer of at(offers, { ...where, [name]: "" })) {
+    // A machine of this host is in no region.
+    if (!offer[name]) continue;
     const best = found.get(offer[name]);
     if (best === undefined || offer.price < best.price) found.set(offer[name], offer);
   }

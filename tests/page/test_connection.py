@@ -88,3 +88,17 @@ def test_a_session_that_ended_asks_again_and_comes_back(page: Page, world: World
     page.get_by_label("Token", exact=True).fill("lo_launch")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
+
+
+def test_a_session_that_ended_with_the_server_asks_again_in_mid_launch(
+    page: Page, world: World, server: ScriptedServer
+) -> None:
+    record = scenes.begun(world)
+    page.goto(f"/launch/{record.job_id}")
+    expect(page.locator("#percent")).to_have_text("82.4 %")
+    server.stop()
+    world.sessions.clear()
+    server.start()
+    page.get_by_label("Token", exact=True).fill("lo_launch", timeout=30_000)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#percent")).to_have_text("82.4 %")

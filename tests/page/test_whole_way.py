@@ -142,6 +142,16 @@ def test_a_failure_says_why_and_what_to_do_and_is_tried_again(page: Page, world:
     expect(page.get_by_label("Highest price")).to_have_value("0.5")
 
 
+def test_what_a_failed_launch_kept_can_be_taken_down(page: Page, world: World) -> None:
+    record = scenes.failed(world, keep=True)
+    page.goto(f"/launch/{record.job_id}")
+    expect(page.get_by_text("What was made is kept, and goes on costing.")).to_be_visible()
+    page.get_by_role("button", name="Take it down").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take it down").click()
+    expect(page.locator(".kept")).to_contain_text("It is being taken down.")
+    assert world.destroyed == [record.job_id]
+
+
 def test_the_log_follows_its_end_until_somebody_scrolls_up(page: Page, world: World) -> None:
     record = scenes.begun(world)
     page.goto(f"/launch/{record.job_id}")

@@ -221,7 +221,7 @@ class World:
         self.by_key: dict[str, str] = {}
         self.nodes: dict[str, Json] = {}
         self.access_asked: list[str] = []
-        self.drop_answers = 0
+        self.destroyed: list[str] = []
         self._number = itertools.count(1)
 
     def launch(self, request: Json, *, status: str = "queued") -> Record:
