@@ -27,7 +27,7 @@ export const wholePercent = (percentage) => `${Math.floor(percentage)} %`;
 /** USD per hour, with as many digits as tell cheap ones apart. @param {number} usd */
 export function price(usd) {
   if (usd === 0) return "free";
-  return `$${usd < 1 ? usd.toFixed(3).replace(/0$/, "") : usd.toFixed(2)}/h`;
+  return `$${usd < 1 ? usd.toFixed(3) : usd.toFixed(2)}/h`;
 }
 
 /** @param {number} usd */

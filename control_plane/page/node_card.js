@@ -13,10 +13,10 @@ import { pill, stateWord } from "./state_words.js";
 
 /**
  * @param {LiveNode} node
- * @param {{open: boolean, mayLaunch: boolean, whyNot: string, linked: boolean, heading: "h2" | "h3", changed: () => void}} options
+ * @param {{open: boolean, mayLaunch: boolean, whyNot: string, linked: boolean, heading: "h2" | "h3", title: string, changed: () => void}} options
  *   linked: the title leads to the node's own page
  */
-export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, changed }) {
+export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, title, changed }) {
   const address = `/nodes/${encodeURIComponent(node.id)}`;
   const titleId = `node-${node.id}`;
   const state = h("span");
@@ -59,7 +59,7 @@ export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, chang
   const card = h(
     "article",
     { class: "card node", "aria-labelledby": titleId, tabindex: -1 },
-    h("div", { class: "card-head" }, h(heading, { id: titleId }, linked ? h("a", { href: address }, node.model) : node.model), state),
+    h("div", { class: "card-head" }, h(heading, { id: titleId }, linked ? h("a", { href: address }, title) : title), state),
     reason,
     alert,
     details,
@@ -87,13 +87,14 @@ export function nodeCard(node, { open, mayLaunch, whyNot, linked, heading, chang
 }
 
 /** @param {LiveNode} node */
-export const isOver = ({ state, ended_at }) => state === "gone" || ended_at !== null;
+export const isOver = ({ state, ended_at }) => state === "gone" || Boolean(ended_at);
 
 /** @param {LiveNode} node */
 function nodeFacts(node) {
   const over = isOver(node);
   const market = node.spot ? "spot" : node.price_per_hour === 0 ? "" : "on-demand";
-  const idle = node.idle_minutes === null ? "never" : `when idle for ${node.idle_minutes} min`;
+  const left = Math.max(0, Math.floor((Date.parse(node.expires_at) - now()) / 60_000)) * 60;
+  const idle = node.idle_minutes ? ` or after ${node.idle_minutes} min idle` : "";
   return facts(
     [over ? "Cost" : "Cost so far", h("strong", { class: "cost" }, cost(node.cost_so_far))],
     ["Price", [price(node.price_per_hour), market ? ` ${market}` : ""].join("")],
@@ -101,7 +102,7 @@ function nodeFacts(node) {
     ["Place", place(node)],
     over
       ? ["Ended", node.ended_at ? time(node.ended_at, moment(node.ended_at)) : "yes"]
-      : ["Ends", [time(node.expires_at, `in ${duration(Math.max(0, (Date.parse(node.expires_at) - now()) / 60_000 | 0) * 60)}`.replace(" 00 s", "")), `, at the latest; ${node.idle_minutes === null ? "not when idle" : idle}`]],
+      : ["Ends", [time(node.expires_at, `in ${duration(left).replace(" 00 s", "")}`), idle]],
     over ? ["Registered", time(node.registered_at, moment(node.registered_at))] : ["Idle", node.idle_since ? ["since ", time(node.idle_since, ago(node.idle_since, now()))] : "no"],
     over ? ["State", stateWord(node.state)] : ["Last healthy", node.last_healthy_at ? time(node.last_healthy_at, ago(node.last_healthy_at, now())) : "not yet"],
     ["Launch", h("a", { href: `/launch/${encodeURIComponent(node.job_id)}` }, shortId(node.job_id))],

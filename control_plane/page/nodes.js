@@ -2,7 +2,7 @@
 
 import { Problem, get } from "./api.js";
 import { announce } from "./announce.js";
-import { fill, find, h, keyed, template } from "./dom.js";
+import { fill, find, h, keyed, say, template } from "./dom.js";
 import { showAlert } from "./field_errors.js";
 import { cost, plural } from "./format.js";
 import { isOver, nodeCard } from "./node_card.js";
@@ -21,7 +21,7 @@ export async function showAll(main, context) {
   const first = await get("/admin/nodes", signal);
   fill(main, template("view-nodes"));
   const told = changesOf();
-  const options = { open: false, mayLaunch, whyNot, linked: true, changed: () => again() };
+  const options = { open: false, mayLaunch, whyNot, linked: true, heading: /** @type {const} */ ("h2"), changed: () => again() };
   const draw = (/** @type {LiveNode[]} */ items) => {
     const live = items.filter((node) => !isOver(node));
     const gone = items.filter(isOver);
@@ -31,10 +31,10 @@ export async function showAll(main, context) {
       live.length ? `${plural(live.length, "node")} at $${perHour.toFixed(2)}/h together, ${cost(live.reduce((sum, node) => sum + node.cost_so_far, 0))} so far.` : "Machines that serve a model now, and what they have cost.",
     );
     fill(find(main, "#list"), live.length ? null : emptyState());
-    keyed(find(main, "#nodes"), live, ({ id }) => id, (node) => nodeCard(node, { ...options, heading: "h2" }));
+    keyed(find(main, "#nodes"), live, ({ id }) => id, (node) => nodeCard(node, { ...options, title: node.model }));
     find(main, "#gone-box").hidden = gone.length === 0;
     fill(find(main, "#gone-title"), `${plural(gone.length, "node")} that ${gone.length === 1 ? "is" : "are"} gone`);
-    keyed(find(main, "#gone"), gone, ({ id }) => id, (node) => nodeCard(node, { ...options, heading: "h2" }));
+    keyed(find(main, "#gone"), gone, ({ id }) => id, (node) => nodeCard(node, { ...options, title: node.model }));
     items.forEach(told);
   };
   draw(first.items);
@@ -52,8 +52,8 @@ export async function showOne(main, context) {
   const root = find(main, "#nodes");
   const draw = (/** @type {LiveNode} */ node) => {
     title(stateWord(node.state), node.model);
-    find(main, "h1").textContent = `Node ${node.id}`;
-    keyed(root, [node], () => id, () => nodeCard(node, { open: true, mayLaunch, whyNot, linked: false, heading: "h2", changed: () => again() }));
+    say(find(main, "h1"), node.model);
+    keyed(root, [node], () => id, () => nodeCard(node, { open: true, mayLaunch, whyNot, linked: false, heading: "h2", title: `Node ${node.id}`, changed: () => again() }));
     told(node);
   };
   draw(first);

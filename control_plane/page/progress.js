@@ -6,7 +6,7 @@ import { attemptItem, rawLog } from "./attempts.js";
 import { confirmed } from "./confirm.js";
 import { fill, find, h, keyed, redrawn, say, template, time } from "./dom.js";
 import { showAlert } from "./field_errors.js";
-import { duration, percent, place, plural, price, providerName, roughly, secondsBetween, timeOfDay, wholePercent } from "./format.js";
+import { duration, percent, place, plural, providerName, roughly, secondsBetween, timeOfDay, wholePercent } from "./format.js";
 import { STAGES, after, hasEnded, stageStates } from "./launch_state.js";
 import { LogPane } from "./log.js";
 import { isOver, nodeCard } from "./node_card.js";
@@ -236,7 +236,7 @@ class Progress {
     if (!node) return;
     const { mayLaunch, whyNot, signal } = this.context;
     const path = `/admin/nodes/${encodeURIComponent(node.id)}`;
-    const card = nodeCard(node, { open: true, mayLaunch, whyNot, linked: true, heading: "h2", changed: () => again() });
+    const card = nodeCard(node, { open: true, mayLaunch, whyNot, linked: true, heading: "h2", title: node.model, changed: () => again() });
     fill(root, card.element);
     let over = isOver(node);
     const again = poll(
@@ -261,7 +261,8 @@ class Progress {
     const from = launch.started_at ?? launch.created_at;
     const elapsed = duration(secondsBetween(from, launch.ended_at ?? at));
     say(this.part("elapsed"), launch.status === "queued" ? `Waiting for ${elapsed}` : hasEnded(launch) ? `Took ${elapsed}` : `${elapsed} so far`);
-    const left = launch.estimated_seconds_left === null ? null : launch.estimated_seconds_left - (now() - readAt) / SECOND;
+    const estimate = launch.estimated_seconds_left ?? null;
+    const left = estimate === null ? null : estimate - (now() - readAt) / SECOND;
     const known = left !== null && !hasEnded(launch) && launch.status !== "cancelling";
     say(this.part("estimate"), !known ? "" : left > 0 ? ` · ${roughly(left)} left, by earlier launches` : " · longer than earlier launches took");
     const bad = launch.status === "failed" || launch.status === "cancelled" ? launch.status : null;
@@ -303,7 +304,7 @@ function wanted({ request }) {
   return [
     where || "Cheapest machine that fits, in any cloud",
     request.provider === "local" ? "" : request.market,
-    request.max_price ? `at most ${price(request.max_price)}` : "",
+    request.max_price ? `at most $${request.max_price}/h` : "",
     request.lifetime_hours ? `for ${plural(request.lifetime_hours, "hour")} at most` : "",
   ].filter(Boolean).join(" · ");
 }

@@ -38,6 +38,11 @@ def spread(record: Record, *seconds: float) -> None:
         span["ended_at"] = None if span["ended_at"] is None else moment(before)
 
 
+def _attempted(record: Record, number: int, began: float, ended: float | None) -> None:
+    attempt = record.launch["attempts"][number - 1]
+    attempt.update(started_at=moment(began), ended_at=None if ended is None else moment(ended))
+
+
 def begun(world: World, **request: object) -> Record:
     """Return a launch whose first offer found no capacity, and whose second one loads the model."""
     record = world.launch({"model_name": LLAMA, **request})
@@ -59,6 +64,8 @@ def begun(world: World, **request: object) -> Record:
     record.log("node", *(f"weights: part {part} of 240 verified" for part in range(1, 60)))
     record.launch["estimated_seconds_left"] = 180
     spread(record, 2, 31, 44, 38, 21)
+    _attempted(record, 1, 134, 122)
+    _attempted(record, 2, 122, None)
     return record
 
 
@@ -71,6 +78,8 @@ def finish(world: World, record: Record) -> Json:
     node = world.node(record, offered)
     record.attempt(2, offered, "succeeded")
     spread(record, 2, 31, 44, 38, 61, 47, 1)
+    _attempted(record, 1, 222, 210)
+    _attempted(record, 2, 210, 0)
     record.turn("succeeded", node=node)
     return node
 

@@ -117,6 +117,24 @@ def test_nothing_is_wider_than_a_small_phone(visitor: Page, world: World, view: 
     assert visitor.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_long_words_of_clouds_and_nodes_break(page: Page, world: World) -> None:
+    long = "x" * 400
+    page.set_viewport_size({"width": 320, "height": 640})
+    record = scenes.begun(world)
+    record.launch["model_name"] = record.launch["request"]["model_name"] = f"org/{long}"
+    record.log("node", long)
+    record.note(long)
+    wrong = {**scenes.BOOT, "code": long, "message": long, "hint": long, "resource": long, "log": [long]}
+    record.attempt(3, {**world.offers[LLAMA][0], "instance_type": long}, "failed", error=wrong)
+    record.reach("Starting vLLM", 90.0, long)
+    node = world.node(record, world.offers[LLAMA][0], endpoint=f"https://{long}", state_reason=long)
+    record.turn("failed", error=wrong)
+    for path in (f"/launch/{record.job_id}", "/launches", "/nodes", f"/nodes/{node['id']}"):
+        page.goto(path)
+        expect(page.get_by_text(long).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
 @pytest.mark.parametrize("view", ["form", "live", "failed", "history", "nodes", "node"])
 def test_headings_go_down_one_level_at_a_time(visitor: Page, world: World, view: str) -> None:
     _open(visitor, world, view)
