@@ -31,7 +31,7 @@ export function showProblem(root, error) {
     }
     input.setAttribute("aria-invalid", "true");
     const what = allowed ?? /** @type {Error} */ (error).message;
-    fill(place, given === undefined || given === null ? what : `“${given}” can't be used: ${what}`);
+    fill(place, given === undefined || given === null ? what : `“${given}” can't be used. Allowed: ${what}`);
     /** @type {HTMLElement} */ (place).hidden = false;
     first ??= input;
   }

@@ -204,7 +204,7 @@ class Progress {
   async cancel() {
     const sure = await confirmed({
       title: "Cancel this launch?",
-      text: "What it has made in the cloud is deleted and verified gone. That takes a minute; nothing is left that costs money.",
+      text: "What it has made is deleted and verified gone. That may take some minutes; this page shows when it is done.",
       yes: "Cancel the launch",
       no: "Let it go on",
     });
@@ -295,7 +295,7 @@ const stageItem = ({ name, state, took }) =>
 /** @param {Launch} launch */
 function waiting({ waiting_before }) {
   if (waiting_before === null || waiting_before === undefined) return "for a place in the queue";
-  return waiting_before === 0 ? "next in the queue" : `waiting, ${waiting_before} before you`;
+  return waiting_before === 0 ? "next in the queue" : `${waiting_before} before you`;
 }
 
 /** What was asked for, in a line. @param {Launch} launch */

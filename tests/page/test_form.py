@@ -64,7 +64,7 @@ def test_an_error_stands_at_its_field_which_has_the_focus(page: Page, world: Wor
     field = page.get_by_label("Model", exact=True)
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(field).to_have_accessible_description(re.compile("“llama” can't be used: a model of the catalog"))
+    expect(field).to_have_accessible_description(re.compile("“llama” can't be used. Allowed: a model of the catalog"))
     expect(page.get_by_role("alert")).to_contain_text("choose one of GET /admin/catalog")
     assert not world.launches
 
