@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from automation import views
 from automation.errors import Stopped
@@ -34,9 +35,7 @@ def serve(
         str,
         typer.Option("--database", help="postgresql://… ; left out, an SQLite file.", envvar="LIFTOFF_DATABASE"),
     ] = "",
-    name: Annotated[
-        str, typer.Option("--name", help="Name of this server, its own among those of one database.")
-    ] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of this server, its own among those of one database.")] = "",
     engines: Annotated[int, typer.Option("--engines", help="Engines at once; 0 is what this host can do.")] = 0,
     retention_days: Annotated[float, typer.Option("--retention-days", help="Days to keep ended launches.")] = 30.0,
     catalog_prices: Annotated[
@@ -67,7 +66,7 @@ def serve(
     sys.stdout.flush()
 
 
-def _server(built: "app.FastAPI", host: str, port: int) -> uvicorn.Server:
+def _server(built: FastAPI, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(
         # Access logs would hold tokens that somebody put into a URL.
         uvicorn.Config(built, host=host, port=port, log_level="warning", access_log=False, lifespan="off")

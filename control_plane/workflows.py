@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from dbos import DBOS, DBOSConfig, Queue, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from control_plane.conductor import Conductor
 from control_plane.store.launches import Launches
@@ -19,6 +19,8 @@ _VERSION: Final = "1"
 _LAUNCHES: Final = "launches"
 _TAKE_DOWNS: Final = "take-downs"
 _POLL_SECONDS: Final = 0.2
+_RECOVERIES: Final = 1_000_000
+"""DBOS gives a workflow up that was begun again too often; a launch is never given up."""
 
 
 class Workflows:
@@ -38,25 +40,26 @@ class Workflows:
         # Who is asked for by name after a restart has to have the same name then.
         self._launch = _workflow("launch", conductor.carry_out)
         self._take_down = _workflow("take_down", conductor.take_down)
-        self._queue = Queue(_LAUNCHES, worker_concurrency=engines, polling_interval_sec=_POLL_SECONDS)
-        self._take_downs = Queue(_TAKE_DOWNS, worker_concurrency=engines, polling_interval_sec=_POLL_SECONDS)
+        self._engines = engines
 
     def start(self) -> None:
         """Begin to work, and take up what was recorded or begun before the last end."""
         logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS.launch()
+        for name in (_LAUNCHES, _TAKE_DOWNS):
+            DBOS.register_queue(name, worker_concurrency=self._engines, polling_interval_sec=_POLL_SECONDS)
         for launch in self._launches.open():
             self.submit(launch.id)
 
     def submit(self, launch_id: str) -> None:
         """Put a launch into the queue; it is there once, however often it is put."""
         with SetWorkflowID(launch_id):
-            self._queue.enqueue(self._launch, launch_id)
+            DBOS.enqueue_workflow(_LAUNCHES, self._launch, launch_id)
 
     def take_down(self, launch_id: str, number: int = 1) -> None:
         """Put the take-down of a launch into the queue; `number` counts the tries."""
         with SetWorkflowID(f"take-down-{launch_id}-{number}"):
-            self._take_downs.enqueue(self._take_down, launch_id)
+            DBOS.enqueue_workflow(_TAKE_DOWNS, self._take_down, launch_id)
 
     def adopt(self, launch_id: str) -> None:
         """Let some server that lives go on with a launch whose server has died."""
@@ -68,12 +71,15 @@ class Workflows:
 
 
 def _workflow(name: str, work: Callable[[str], None]) -> Callable[[str], None]:
-    step = DBOS.step(name=f"{name}_step")(work)
+    @DBOS.step(name=f"{name}_step")
+    def step(launch_id: str) -> None:
+        work(launch_id)
 
+    @DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
     def run(launch_id: str) -> None:
         step(launch_id)
 
-    return DBOS.workflow(name=name, max_recovery_attempts=1_000_000)(run)
+    return run
 
 
 def engines_of_this_host() -> int:

@@ -76,9 +76,7 @@ def offers(
     asked = LaunchAsked(
         model_name=model_name, provider=provider, region=region, instance_type=instance_type, market=market_
     )
-    wanted = asked.wanted().model_copy(
-        update={"gpus": frozenset({gpu} if gpu else ()), "max_price": max_price}
-    )
+    wanted = asked.wanted().model_copy(update={"gpus": frozenset({gpu} if gpu else ()), "max_price": max_price})
     found = _find(parts.settings.catalog_only, model_name, wanted)
     return {"offers": [_offer(offer, found.fit_of(offer)) for offer in found.offers], "refused": list(found.refused)}
 
