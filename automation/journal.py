@@ -32,7 +32,8 @@ class Journal:
 
     def __init__(self, launch_id: str) -> None:
         self.folder = places.state_folder() / "launches" / launch_id
-        self.folder.mkdir(parents=True, mode=0o700)
+        # A launch that goes on after its server died has one already.
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
 
