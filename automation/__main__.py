@@ -20,11 +20,16 @@ def main() -> None:
         from automation import offer_commands
 
         app.command()(offer_commands.offers)
+    elif sys.argv[1:2] == ["check"]:
+        from automation import check_command
+
+        app.command()(check_command.check)
     elif sys.argv[1:] in ([], ["--help"]):
         # Only named in the help; it is imported when it is asked for.
         import typer
 
         app.command("offers", help="List what a launch of a model would try, cheapest first.")(lambda: None)
+        app.command("check", help="Say what a launch needs and does not have.")(lambda: None)
         app.add_typer(typer.Typer(help="The machines and the S3 server on this host."), name="local")
     app()
 

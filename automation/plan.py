@@ -6,6 +6,7 @@ from typing import Final
 
 from automation import failover, stack_file
 from automation.blocked import Blocked
+from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import PlanResult
 from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
@@ -29,12 +30,24 @@ _OF_ONE_MACHINE: Final = frozenset(
 
 
 def launch(
-    request: LaunchRequest, plan: Sequence[Offer], reporter: Reporter, interrupts: Interrupts
+    request: LaunchRequest,
+    plan: Sequence[Offer],
+    reporter: Reporter,
+    interrupts: Interrupts,
+    checker: Checker | None = None,
 ) -> tuple[PlanResult, str]:
     """Try the offers in order; return what happened to each, and the launch's id.
 
+    Args:
+        request: what the user asked for.
+        plan: the offers.
+        reporter: is told how it goes.
+        interrupts: the user's Ctrl-C.
+        checker: looks up first what the launch needs; None looks nothing up.
+
     Raises:
-        Stopped: the request can't be used, or the stack is in use; nothing has been asked of any cloud.
+        Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
+            been made.
     """
     if not plan:
         raise Stopped(
@@ -47,6 +60,9 @@ def launch(
     # Nothing may be found wrong only after the first offers have been paid for.
     for offer in plan:
         validate(request.project, request.stack, {**config, **_with_keys(request, offer)})
+    why_not: WhyNot | None = None
+    if checker is not None:
+        plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
     blocked = Blocked(places.state_folder() / "blocked.sqlite")
     with Session(request.project, request.stack, interrupts, reporter) as session:
         session.journal.write(
@@ -60,7 +76,7 @@ def launch(
         )
         _refuse_used(session)
         site = _Stack(session, request, config)
-        return failover.run(plan, site, blocked, reporter.note, interrupts.wait), session.launch_id
+        return failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not), session.launch_id
 
 
 class _Stack:
