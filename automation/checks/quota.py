@@ -7,7 +7,6 @@ from typing import Final
 from automation.checks.finding import QUOTA, Finding, State
 from automation.errors import Kind
 
-
 TOO_LOW: Final = "quota too low"
 """What the reason begins with for which an offer is not tried."""
 
