@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from automation.checks import aws_quotas, side_by_side
 from automation.checks.finding import (
     CREDENTIALS,
+    NOT_ASKED,
     PERMISSIONS,
     SPOT_ROLE,
     Finding,
@@ -118,8 +119,8 @@ class AwsAccount:
             {action: partial(_dry_run, probe) for action, probe in probes.items()},
             late=lambda _, seconds: f"no answer in {seconds:.0f} s",
         )
-        denied = [action for action, code in answers.items() if code == "UnauthorizedOperation"]
-        told = {action: code for action, code in answers.items() if code not in ("DryRunOperation", *_DENIED)}
+        denied = [action for action, code in answers.items() if code == _UNAUTHORISED]
+        told = {action: code for action, code in answers.items() if code not in (_ALLOWED, _UNAUTHORISED)}
         if denied:
             yield Finding(
                 "aws",
@@ -144,7 +145,7 @@ class AwsAccount:
         except Refused as error:
             if rejects_credentials(error) or is_throttled(error):
                 raise
-            if error.code in _DENIED:
+            if _is_denied(error):
                 hint = f"let a policy allow it on arn:aws:ssm:{region}::parameter{_IMAGE}"
                 text = f"refused: ssm:GetParameter of {_IMAGE}"
                 return "", Finding("aws", PERMISSIONS, State.MISSING, text, hint, Kind.CREDENTIALS)
@@ -165,13 +166,19 @@ class AwsAccount:
                     "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
                     Kind.CREDENTIALS,
                 )
-            if error.code in _DENIED:
+            if _is_denied(error):
                 return Finding("aws", SPOT_ROLE, State.UNKNOWN, "these credentials may not read it (iam:GetRole)")
             return of_refusal("aws", SPOT_ROLE, error)
         return Finding("aws", SPOT_ROLE, State.OK, f"{_ROLE} is there")
 
 
-_DENIED: Final = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+_UNAUTHORISED: Final = "UnauthorizedOperation"
+_ALLOWED: Final = "DryRunOperation"
+_DENIED: Final = frozenset({_UNAUTHORISED, "AccessDenied", "AccessDeniedException"})
+
+
+def _is_denied(error: Refused) -> bool:
+    return error.code in _DENIED or error.status == 403
 
 
 def _vcpus(item: Mapping[str, Any]) -> int:
@@ -193,10 +200,10 @@ def _dry_run(probe: Probe) -> str:
         with api.answers():
             probe()
     except Refused as error:
-        if rejects_credentials(error) or is_throttled(error) or error.status == 0:
+        if rejects_credentials(error) or is_throttled(error) or error.code in NOT_ASKED:
             raise
-        return "UnauthorizedOperation" if error.code in _DENIED else error.code
-    return "DryRunOperation"
+        return _UNAUTHORISED if _is_denied(error) else error.code
+    return _ALLOWED
 
 
 def _probes(client: "EC2Client", machine: Machine, image: str) -> dict[str, Probe]:

@@ -55,7 +55,10 @@ class BeforeLaunch:
 
     def plan(self, stack: Stack, offers: Sequence[Offer], tell: Tell) -> tuple[tuple[Offer, ...], WhyNot]:
         """Look up the credentials of a plan's clouds and the bucket; quotas when an offer's turn comes."""
-        regions = {offer.provider: offer.region for offer in reversed(offers) if offer.provider != "local"}
+        regions: dict[str, str] = {}
+        for offer in offers:
+            if offer.provider != "local":
+                regions.setdefault(offer.provider, offer.region)
         if not regions:
             return tuple(offers), lambda _: ""
         look = self._look(stack, regions, tell)

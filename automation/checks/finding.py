@@ -79,6 +79,8 @@ _THROTTLED: Final = frozenset(
 )
 _ABSENT: Final = frozenset({"no_credentials", "no_project", "no_subscription"})
 UNREACHABLE: Final = frozenset({"unreachable", "time_limit"})
+NOT_ASKED: Final = _ABSENT | UNREACHABLE
+"""Codes of refusals that are no cloud's answer."""
 
 
 def has_no_credentials(error: Refused) -> bool:
@@ -107,11 +109,12 @@ def of_refusal(provider: str, subject: str, error: Refused) -> Finding:
     if is_throttled(error):
         hint = "wait a minute and run the same command again"
         return Finding(provider, subject, State.UNKNOWN, f"asked too often: {told}", hint, Kind.THROTTLED)
+    # A launch may do without knowing a quota; credentials that nobody could verify are nothing to rest on.
+    kind = Kind.UNKNOWN if subject == CREDENTIALS else None
     if error.code in UNREACHABLE:
-        return Finding(
-            provider, subject, State.UNKNOWN, f"nobody answered: {told}", "look at the network and the proxy"
-        )
-    return Finding(provider, subject, State.UNKNOWN, f"could not be looked up: {told}", "")
+        hint = "look at the network and the proxy"
+        return Finding(provider, subject, State.UNKNOWN, f"nobody answered: {told}", hint, kind)
+    return Finding(provider, subject, State.UNKNOWN, f"could not be looked up: {told}", "", kind)
 
 
 LOG_IN: Final = {
@@ -125,4 +128,4 @@ LOG_IN: Final = {
 def _first_line(error: Refused) -> str:
     lines = str(error).strip().splitlines()
     told = lines[0][:300] if lines else "without a word"
-    return told if error.code in _ABSENT | UNREACHABLE else f"{error.code}: {told}"
+    return told if error.code in NOT_ASKED else f"{error.code}: {told}"

@@ -9,7 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from automation.cloud_api.refused import Refused
 
-QUICK = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"})
+QUICK = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"max_attempts": 2, "mode": "standard"},
+    # Some questions are asked side by side.
+    max_pool_connections=32,
+)
 """For questions that a person waits for; times in seconds."""
 
 

@@ -11,8 +11,11 @@ from typing import Any, Final
 from unittest import mock
 
 import httpx
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.exceptions import DryRunClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import InstanceState
+from moto.ec2.responses import EC2Response
 from moto.server import ThreadedMotoServer
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
@@ -104,8 +107,12 @@ def _follow(method: str, record: Record) -> None:
     instance._state = InstanceState(*_STATES.get(record.state, ("running", 16)))
 
 
+def _would_have_succeeded() -> None:
+    raise DryRunClientError
+
+
 def _from_market(world: World) -> Iterator[Any]:
-    """Let moto answer what it does not know: the quotas of EC2, and the images of AWS's own parameters."""
+    """Let moto answer what it does not know: EC2's quotas and dry runs, and the images of AWS's own parameters."""
 
     def quota(backend: ServiceQuotasBackend, service_code: str, quota_code: str) -> dict[str, Any]:
         if service_code != "ec2" or quota_code not in _QUOTAS:
@@ -124,5 +131,14 @@ def _from_market(world: World) -> Iterator[Any]:
         found: Parameter = make(ACCOUNT, name, image, "String", None, None, None, 1767225600.0, 1, "aws:ec2:image")
         return found
 
+    authorize = EC2Response._authenticate_and_authorize_normal_action
+
+    def authorize_dry_run(response: EC2Response, resource: str = "*") -> None:
+        """End a dry run once it is known to be allowed, as EC2 does: moto knows dry runs of some actions only."""
+        authorize(response, resource)
+        if response._get_param("DryRun"):
+            setattr(response, camelcase_to_underscores(response._get_action()), _would_have_succeeded)
+
+    yield mock.patch.object(EC2Response, "_authenticate_and_authorize_normal_action", authorize_dry_run)
     yield mock.patch.object(ServiceQuotasBackend, "get_service_quota", quota)
     yield mock.patch.object(SimpleSystemManagerBackend, "get_parameter", parameter)
