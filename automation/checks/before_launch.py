@@ -76,7 +76,7 @@ class BeforeLaunch:
         values = stack_values.read(stack.project, stack.name, stack.config)
         environment = values.environment(given)
         hiding = Hiding(stack_values.hidden_values(values, environment))
-        looks: dict[str, Callable[[], _Answer]] = {STORAGE: lambda: (None, bucket.look(values))}
+        looks: dict[str, Callable[[], _Answer]] = {STORAGE: lambda: (None, bucket.look(values, at_cloud=True))}
         for provider, region in regions.items():
             looks[provider] = _opener(self._connect, provider, environment, region)
         answers = side_by_side.run(looks, _late, self._limit)

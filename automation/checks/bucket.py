@@ -17,10 +17,10 @@ from provider.storage import Bucket, Storage
 _KEYS: Final = "pulumi config set --secret liftoff:storageAccessKeyId, and liftoff:storageSecretAccessKey"
 
 
-def look(values: StackValues) -> tuple[Finding, ...]:
-    """Return what can be done with a stack's bucket."""
+def look(values: StackValues, *, at_cloud: bool = False) -> tuple[Finding, ...]:
+    """Return what can be done with a stack's bucket; `at_cloud` says that a local stack is to be launched at a cloud."""
     if not values.get("storageEndpoint"):
-        if values.get("provider") in ("", "local"):
+        if values.get("provider") in ("", "local") and not at_cloud:
             return (_bucket(State.SKIPPED, "the stack is local: this host's own storage is made when it is needed"),)
         text = "storageEndpoint: given nothing; allowed: the https:// URL of the bucket's S3 API"
         return (_bucket(State.MISSING, text, "pulumi config set liftoff:storageEndpoint URL", Kind.CONFIGURATION),)

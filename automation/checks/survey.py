@@ -80,7 +80,9 @@ def survey(
         for name in PROVIDERS
         if not asked.providers or name in asked.providers
     ]
-    found = _Survey(connect, variables, limit_seconds).run(clouds, values)
+    found = _Survey(connect, variables, limit_seconds).run(
+        clouds, partial(bucket.look, values, at_cloud=bool(asked.providers))
+    )
     return tuple(hiding.finding(finding) for finding in found)
 
 
@@ -169,12 +171,12 @@ class _Survey:
     limit: float
     accounts: dict[str, Account] = field(default_factory=dict)
 
-    def run(self, clouds: Sequence[_Cloud], values: StackValues) -> Iterator[Finding]:
+    def run(self, clouds: Sequence[_Cloud], storage: Callable[[], tuple[Finding, ...]]) -> Iterator[Finding]:
         """Return the findings: first who asks, since without that nothing else can be asked."""
         first: dict[str, Callable[[], tuple[Finding, ...]]] = {
             cloud.provider: partial(self._who, cloud) for cloud in clouds
         }
-        first[STORAGE] = partial(bucket.look, values)
+        first[STORAGE] = storage
         who = side_by_side.run(first, self._late_who, self.limit)
         further: dict[tuple[str, str], Callable[[], tuple[Finding, ...]]] = {}
         for cloud in clouds:

@@ -70,6 +70,13 @@ def test_a_cloud_without_credentials_fails_only_where_it_is_named(project: Path,
     assert states(named) == {"aws": {"missing"}, "storage": {"ok"}}
 
 
+def test_a_local_stack_needs_a_bucket_only_where_a_cloud_is_named(write_stack: WriteStack, gcp: GcpApi) -> None:
+    folder = write_stack({"provider": "local", "model": "tiny-llama", "weights": "s3://liftoff/models/tiny-llama"})
+    assert run(folder).exit_code == 0
+    named = run(folder, "--provider", "gcp", "--json")
+    assert (named.exit_code, states(named)["storage"]) == (13, {"missing"})
+
+
 def test_the_stacks_own_cloud_counts_as_named(bucket: BucketServer, write_stack: WriteStack) -> None:
     done = run(changed(write_stack, bucket, STACKS["aws"]), "--json")
     assert done.exit_code == 12
