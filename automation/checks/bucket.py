@@ -18,7 +18,7 @@ _KEYS: Final = "pulumi config set --secret liftoff:storageAccessKeyId, and lifto
 
 
 def look(values: StackValues, *, at_cloud: bool = False) -> tuple[Finding, ...]:
-    """Return what can be done with a stack's bucket; `at_cloud` says that a local stack is to be launched at a cloud."""
+    """Return what can be done with a stack's bucket; `at_cloud`: a local stack is to be launched at a cloud."""
     if not values.get("storageEndpoint"):
         if values.get("provider") in ("", "local") and not at_cloud:
             return (_bucket(State.SKIPPED, "the stack is local: this host's own storage is made when it is needed"),)

@@ -1,5 +1,6 @@
 """Azure Resource Manager over HTTP, with the credentials that the provider `azure-native` uses."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import Any, Final, Self
 import httpx
 
 from automation.cloud_api.refused import Refused
+
+# Without a handler the SDK's warnings go to standard error, and repeat what a login was refused with.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=5)
 _METADATA_VERSION: Final = "2022-09-01"
