@@ -1,11 +1,13 @@
 """What checks ask of a cloud's account, and how one is opened with the credentials that the provider uses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from automation.checks.finding import Finding
 from automation.checks.machine import Machine
 from automation.checks.quota import Quota
+from automation.cloud_api.refused import Refused
 
 
 class Account(Protocol):
@@ -46,3 +48,16 @@ def connect(provider: str, environment: Mapping[str, str], region: str = "") -> 
     from automation.cloud_api.gcp import Gcp
 
     return GcpAccount(Gcp.connect(environment=environment))
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn the failure to read an answer into a refusal, so that it is told as unknown and ends nothing.
+
+    Raises:
+        Refused: the answer was not understood.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise Refused("not_understood", f"the answer is not as it is documented ({type(error).__name__})") from error

@@ -43,7 +43,9 @@ class AwsAccount:
 
     def __init__(self, region: str) -> None:
         self._region = region
-        self._session = api.session()
+        with api.answers():
+            # A profile that is not there is found out here.
+            self._session = api.session()
         self._clients: dict[tuple[str, str], Any] = {}
         # A session makes one client at a time: https://docs.aws.amazon.com/boto3/latest/guide/session.html#multithreading-or-multiprocessing-with-sessions
         self._lock = threading.Lock()

@@ -123,7 +123,8 @@ class _Look:
 
         def ask() -> tuple[Quota, ...] | Refused:
             try:
-                return found.quotas(machine)
+                with account.understood():
+                    return found.quotas(machine)
             except Refused as error:
                 return error
 
@@ -162,8 +163,9 @@ class _QuotaOfOffers:
 def _opener(connect: Connect, provider: str, environment: Mapping[str, str], region: str) -> Callable[[], _Answer]:
     def open_() -> _Answer:
         try:
-            found = connect(provider, environment, region)
-            return found, (found.who(),)
+            with account.understood():
+                found = connect(provider, environment, region)
+                return found, (found.who(),)
         except Refused as error:
             return None, (of_refusal(provider, CREDENTIALS, error),)
 

@@ -29,7 +29,12 @@ def look(values: StackValues, *, at_cloud: bool = False) -> tuple[Finding, ...]:
     except ValueError as error:
         text = f"weights: given {values.get('weights')!r}; {error}"
         return (_bucket(State.MISSING, text, "pulumi config set liftoff:weights URI", Kind.CONFIGURATION),)
-    storage = values.storage(bucket)
+    try:
+        storage = values.storage(bucket)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        text = f"storageEndpoint {values.get('storageEndpoint')!r} or bucket {bucket!r} can't be used: {problem['msg']}"
+        return (_bucket(State.MISSING, text, "correct storageEndpoint or weights", Kind.CONFIGURATION),)
     if storage is None:
         if values.problem:
             return (_bucket(State.UNKNOWN, f"the stack's secrets can't be read: {values.problem}"),)

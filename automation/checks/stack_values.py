@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from automation import backend, stack_file
 from automation.errors import Stopped
 from automation.worker import SECRET
@@ -68,18 +66,22 @@ class StackValues:
         return {**given, **own}
 
     def storage(self, bucket: str) -> Storage | None:
-        """Return the stack's storage, or None where its keys are not known."""
-        try:
-            return Storage(
-                endpoint=self.get("storageEndpoint"),
-                region=self.get("storageRegion") or "auto",
-                bucket=bucket,
-                access_key_id=self.get("storageAccessKeyId"),
-                secret_access_key=self.get("storageSecretAccessKey"),
-                ca_certificate=self.get("storageCaCertificate") or None,
-            )
-        except ValidationError:
+        """Return the stack's storage, or None where its keys are not known.
+
+        Raises:
+            ValidationError: the endpoint is no https:// URL, or the bucket's name can't be one.
+        """
+        keys = (self.get("storageAccessKeyId"), self.get("storageSecretAccessKey"))
+        if not all(keys):
             return None
+        return Storage(
+            endpoint=self.get("storageEndpoint"),
+            region=self.get("storageRegion") or "auto",
+            bucket=bucket,
+            access_key_id=keys[0],
+            secret_access_key=keys[1],
+            ca_certificate=self.get("storageCaCertificate") or None,
+        )
 
 
 def read(project: Path, stack: str, given: Mapping[str, str]) -> StackValues:

@@ -196,9 +196,10 @@ class _Survey:
     def _who(self, cloud: _Cloud) -> tuple[Finding, ...]:
         region = cloud.machines[0].region if cloud.machines else ""
         try:
-            found = self.connect(cloud.provider, self.environment, region)
-            self.accounts[cloud.provider] = found
-            return (found.who(),)
+            with account.understood():
+                found = self.connect(cloud.provider, self.environment, region)
+                self.accounts[cloud.provider] = found
+                return (found.who(),)
         except Refused as error:
             finding = of_refusal(cloud.provider, CREDENTIALS, error)
             if has_no_credentials(error) and not cloud.named:
@@ -220,7 +221,8 @@ def _rights(open_: Account, cloud: _Cloud) -> tuple[Finding, ...]:
     # The same for all of them, but for what a spot machine needs in addition.
     machine = max(cloud.machines, key=lambda one: one.spot)
     try:
-        return open_.rights(machine)
+        with account.understood():
+            return open_.rights(machine)
     except Refused as error:
         return (of_refusal(cloud.provider, PERMISSIONS, error),)
 
@@ -236,7 +238,8 @@ _NO_MACHINE: Final = "none of the machines that were asked for is sold there"
 
 def _quota(open_: Account, provider: str, machine: Machine) -> tuple[Machine, Finding]:
     try:
-        return machine, quota.finding(provider, machine, open_.quotas(machine))
+        with account.understood():
+            return machine, quota.finding(provider, machine, open_.quotas(machine))
     except Refused as error:
         finding = of_refusal(provider, QUOTA, error)
         return machine, replace(finding, message=f"{machine}: {finding.message}")

@@ -5,7 +5,16 @@ from contextlib import contextmanager
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from automation.cloud_api.refused import Refused
 
@@ -17,6 +26,17 @@ QUICK = Config(
     max_pool_connections=32,
 )
 """For questions that a person waits for; times in seconds."""
+
+
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    # A login by SSO that has run out.
+    SSOError,
+    TokenRetrievalError,
+)
 
 
 def session() -> boto3.Session:
@@ -37,7 +57,7 @@ def answers() -> Iterator[None]:
         told = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise Refused(told.get("Code", "Unknown"), told.get("Message", str(error)), status) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
+    except _NO_CREDENTIALS as error:
         raise Refused("no_credentials", str(error)) from error
     except BotoCoreError as error:
         raise Refused("unreachable", str(error)) from error

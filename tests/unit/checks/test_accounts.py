@@ -157,6 +157,13 @@ def test_aws_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     assert caught.value.code == "no_credentials"
 
 
+def test_a_profile_of_aws_that_is_not_there_is_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(Refused, match="nobody") as caught:
+        AwsAccount("us-east-1").who()
+    assert caught.value.code == "no_credentials"
+
+
 # Azure
 
 

@@ -131,6 +131,15 @@ def test_a_quota_that_can_not_be_read_blocks_nothing_and_is_told(
     assert "Not known before this launch: gcp quota" in note
 
 
+def test_an_answer_in_another_form_than_the_documented_one_blocks_nothing(
+    bucket: BucketServer, write_stack: WriteStack, gcp: GcpApi
+) -> None:
+    gcp.refusals.append(Refusal("/regions/", 200, {"quotas": [{"metric": "PREEMPTIBLE_NVIDIA_L4_GPUS"}]}))
+    left, reasons, notes = plan_of(bucket, write_stack, [PLAN[2]])
+    assert (left, reasons) == ((PLAN[2],), [""])
+    assert "not as it is documented" in notes[0]
+
+
 def test_a_cloud_that_does_not_answer_in_time_is_kept_and_told_as_unknown(
     bucket: BucketServer, write_stack: WriteStack, azure_login: AzureApi, gcp: GcpApi
 ) -> None:

@@ -65,6 +65,16 @@ def test_a_manifest_that_is_none_is_told(bucket: BucketServer) -> None:
         ({}, State.MISSING, Kind.CONFIGURATION),
         ({"storageEndpoint": "https://h", "weights": "gs://x/y"}, State.MISSING, Kind.CONFIGURATION),
         ({"storageEndpoint": "https://h", "weights": "s3://bucket/m"}, State.MISSING, Kind.CREDENTIALS),
+        (
+            {
+                "storageEndpoint": "http://h",
+                "weights": "s3://bucket/m",
+                "storageAccessKeyId": "i",
+                "storageSecretAccessKey": "s",
+            },
+            State.MISSING,
+            Kind.CONFIGURATION,
+        ),
     ],
 )
 def test_a_stack_without_a_bucket_is_told_what_it_lacks(
