@@ -8,9 +8,12 @@ SHELL := /bin/bash
 STACK ?= dev
 UV_VERSION := 0.13.9
 CACHE := $(shell . engine/places.sh && cache_folder)
+UV = $(shell command -v uv || echo $(CACHE)/uv/$(UV_VERSION)/bin/uv)
 ENGINE_BIN := $(shell engine/install.sh --print-path)
 LIFTOFF := .venv/bin/liftoff
 
+# Every launch starts Python several times: without byte code the clouds' SDKs alone take seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(ENGINE_BIN):$(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
@@ -30,16 +33,13 @@ setup: .venv/.synced ## Make the virtual environment .venv
 
 # uv itself: the one on PATH, else the pinned one in the cache.
 .venv/.synced: pyproject.toml uv.lock
-	@if uv=$$(command -v uv); then :; else \
-	    uv=$(CACHE)/uv/$(UV_VERSION)/bin/uv; \
-	    if [ ! -x "$$uv" ]; then \
-	        echo "setup: no uv on PATH; installing uv $(UV_VERSION) into the cache"; \
-	        python3 -m venv --clear "$(CACHE)/uv/$(UV_VERSION)" || { \
-	            echo "setup: python3 can make no virtual environment; install python3-venv, or uv (https://docs.astral.sh/uv/)" >&2; exit 1; }; \
-	        "$(CACHE)/uv/$(UV_VERSION)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"; \
-	    fi; \
-	fi; \
-	"$$uv" sync --frozen
+	@if [ ! -x "$(UV)" ]; then \
+	    echo "setup: no uv on PATH; installing uv $(UV_VERSION) into the cache"; \
+	    python3 -m venv --clear "$(CACHE)/uv/$(UV_VERSION)" || { \
+	        echo "setup: python3 can make no virtual environment; install python3-venv, or uv (https://docs.astral.sh/uv/)" >&2; exit 1; }; \
+	    "$(CACHE)/uv/$(UV_VERSION)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"; \
+	fi
+	$(UV) sync --frozen
 	@touch $@
 
 .PHONY: engine
@@ -70,7 +70,9 @@ test: setup engine images check ## Run all checks and all tests
 
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
-	uv sync --frozen --group bench
+	.venv/bin/python -m benchmarks.program
+	.venv/bin/pytest -s -p no:cacheprovider benchmarks/failover.py
+	$(UV) sync --frozen --group bench
 	.venv/bin/python -m benchmarks.boot --gib 2 --svg docs/boot.svg
 	.venv/bin/python -m benchmarks.weights --gib 4
 	.venv/bin/python -m benchmarks.overhead --runs 3

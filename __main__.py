@@ -1,5 +1,7 @@
 """The Liftoff program: the stack's settings become one ModelNode, and what it is like becomes the stack's outputs."""
 
+import gc
+
 import pulumi
 from pulumi.runtime import is_config_secret
 
@@ -7,6 +9,8 @@ from components import settings
 from components.model_node import ModelNode
 from components.refusal import Refusal
 
+# A cloud's SDK is a hundred thousand objects that stay: the collector would look through them again and again.
+gc.disable()
 try:
     asked = settings.load(
         pulumi.Config("liftoff"),
@@ -17,6 +21,9 @@ try:
 except Refusal as refused:
     # A RunError is shown as it is, without a traceback.
     raise pulumi.RunError(str(refused)) from refused
+finally:
+    gc.freeze()
+    gc.enable()
 
 pulumi.export("endpoint", node.endpoint)
 pulumi.export("model", asked.model)

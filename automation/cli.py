@@ -17,7 +17,7 @@ from automation.checks.checker import Checker
 from automation.checks.quota import TOO_LOW
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
-from automation.offer_options import Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
+from automation.offer_options import CatalogPrices, Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
 from automation.offers import Wanted
 from automation.session import Interrupts
 
@@ -74,6 +74,7 @@ def launch(
     gpu: Gpus = None,
     max_price: MaxPrice = None,
     market: MarketOption = "spot",
+    catalog_prices: CatalogPrices = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave what was made when the launch fails.")] = False,
     json_lines: Json = False,
     yes: Yes = False,
@@ -84,11 +85,12 @@ def launch(
         request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
         if provider:
             asked = wanted(provider, region, instance_type, gpu, max_price, market)
-            raise typer.Exit(_launch_plan(request, asked, view, asks=not (yes or json_lines)))
+            asks = not (yes or json_lines)
+            raise typer.Exit(_launch_plan(request, asked, view, asks=asks, catalog_only=catalog_prices))
         _refuse_choice_without_offers(region, instance_type, gpu, max_price)
         _agree_to_cost(request, asked=not (yes or json_lines))
         with view:
-            result = launching.launch(request, view, _interrupts(), _checker())
+            result = launching.launch(request, view, _interrupts(), checker=_checker())
         talk = "" if result.failure else _talk(stack, result.outputs)
         view.launched(result, talk)
     except Stopped as error:
@@ -200,15 +202,16 @@ def _refuse_choice_without_offers(*choices: object) -> None:
         )
 
 
-def _launch_plan(request: LaunchRequest, asked: Wanted, view: views.View, *, asks: bool) -> int:
+def _launch_plan(request: LaunchRequest, asked: Wanted, view: views.View, *, asks: bool, catalog_only: bool) -> int:
     """Try the offers that are wanted, and return the exit code."""
     from automation import market, plan
+    from automation.prices import live
 
-    found = market.for_request(request, asked)
+    found = market.for_request(request, asked, live.choose(catalog_only=catalog_only, say=view.note))
     if asks and sys.stdin.isatty() and sys.stdout.isatty() and found.offers:
         typer.confirm(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?", abort=True)
     with view:
-        result, _ = plan.launch(request, found.offers, view, _interrupts(), _checker())
+        result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker())
     last = result.result
     talk = _talk(request.stack, last.outputs) if last is not None and result.ok else ""
     view.planned(result, talk)

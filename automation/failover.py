@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from automation.blocked import Block, Blocked, block_of
+from automation.cloud_errors import Scope
 from automation.errors import Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Offer
@@ -57,8 +58,11 @@ class PlanResult:
 class Site(Protocol):
     """Where attempts are made: one stack."""
 
-    def attempt(self, offer: Offer) -> LaunchResult:
-        """Run one update for an offer and leave what it made."""
+    def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
+        """Run one update for an offer and leave what it made; `following` is what may have to be tried after it."""
+
+    def skip(self, offer: Offer, reason: str) -> None:
+        """Be told of an offer that is not tried."""
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left, and look that it is gone; the network may stay for the next one there."""
@@ -98,9 +102,10 @@ def run(
         reason = skipped(offer)
         if reason:
             attempts.append(Attempt(offer, None, reason, 0.0))
+            site.skip(offer, reason)
             continue
         began = clock()
-        result = site.attempt(offer)
+        result = site.attempt(offer, left[0] if left else None)
         failure = result.failure
         attempts.append(Attempt(offer, result, "", clock() - began))
         if failure is None:
@@ -125,6 +130,8 @@ def run(
             continue
         tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")
         same_region = (following.provider, following.region) == (offer.provider, offer.region)
+        if same_region and _made_nothing(offer, failure):
+            continue
         problem = site.clear(keep_network=same_region)
         if problem is not None:
             tell(f"what {offer} left could not be deleted: {problem.message}")
@@ -133,6 +140,14 @@ def run(
     if dirty:
         site.clear(keep_network=False)
     return PlanResult(tuple(attempts))
+
+
+def _made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
+    """Tell whether a cloud refused the machine in words that are known, and keeps nothing of one that it refuses.
+
+    Azure does: a machine that could not be allocated stays behind, failed.
+    """
+    return offer.provider != "azure" and failure.scope is not Scope.NONE
 
 
 def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:

@@ -1,7 +1,7 @@
 """A launch from request to endpoint, for one machine that the stack's settings name."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -138,7 +138,9 @@ def launch(
     return replace(result, seconds=round(time.monotonic() - shown.began, 3))
 
 
-def attempt(session: Session, request: LaunchRequest, config: Mapping[str, str]) -> LaunchResult:
+def attempt(
+    session: Session, request: LaunchRequest, config: Mapping[str, str], on_event: Callable[[Event], None]
+) -> LaunchResult:
     """Run one update of a launch that may have several, and leave what it made.
 
     Raises:
@@ -146,7 +148,7 @@ def attempt(session: Session, request: LaunchRequest, config: Mapping[str, str])
     """
     shown = _Shown(session.reporter)
     asked = validate(request.project, request.stack, config)
-    return _update(session, asked, config, shown)
+    return _update(session, asked, config, shown, on_event)
 
 
 def overrides(request: LaunchRequest) -> dict[str, str]:
@@ -159,9 +161,20 @@ def overrides(request: LaunchRequest) -> dict[str, str]:
     return stack_file.overrides(request.project, {**model, **request.config})
 
 
-def _update(session: Session, asked: settings.Settings, config: Mapping[str, str], shown: _Shown) -> LaunchResult:
+def _update(
+    session: Session,
+    asked: settings.Settings,
+    config: Mapping[str, str],
+    shown: _Shown,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> LaunchResult:
     prepare(asked, session.reporter)
-    result = session.run("up", asked.boot_deadline_seconds + _MARGIN_SECONDS, shown.take, config=config)
+
+    def take(event: Event) -> None:
+        shown.take(event)
+        on_event(event)
+
+    result = session.run("up", asked.boot_deadline_seconds + _MARGIN_SECONDS, take, config=config)
     failure = None
     if result.ok:
         shown.registered(str(result.outputs.get("endpoint", "")))

@@ -1,6 +1,6 @@
-"""What there is to buy for a model: the catalog's prices, and the instance types that the model fits."""
+"""What there is to buy for a model: the instance types that it fits, at prices of the catalog or another source."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,40 +50,57 @@ _GCP_ZONES: Final = {"us-central1": "abcf", "us-east1": "bcd", "europe-west1": "
 """The letters of the zones of regions that do not have a, b and c: https://cloud.google.com/compute/docs/regions-zones"""
 
 
-def listings() -> Iterator[Listing]:
-    """Return the catalog's prices, one for each place that can be asked for.
+Prices = Callable[[Sequence[catalog.InstanceType], Wanted], Iterable[Listing]]
+"""Where prices come from: given the instance types that are of interest, what they cost in each place."""
+
+
+def catalog_prices(kinds: Sequence[catalog.InstanceType], wanted: Wanted) -> Iterator[Listing]:
+    """Return the catalog's prices of these types, one for each place that can be asked for."""
+    for kind in kinds:
+        for price in catalog.prices(kind.provider, kind.name):
+            if not wanted.regions or price.region in wanted.regions:
+                for zone in zones(kind.provider, price.region, price.zone or ""):
+                    yield from _listings(kind, price, zone)
+
+
+def zones(provider: str, region: str, zone: str) -> list[str]:
+    """Return the zones that a price is for; one empty name where the cloud may choose the zone.
 
     Compute Engine has no machine without a zone, and its prices are the region's: each zone is listed, though one
     may not sell the type. What that zone then answers lets a plan go on to the next.
     """
-    for kind in catalog.instance_types():
-        for price in catalog.prices(kind.provider, kind.name):
-            for zone in _zones(kind.provider, price):
-                yield _listing(kind, price, zone)
+    if provider != "gcp" or zone:
+        return [zone]
+    return [f"{region}-{letter}" for letter in _GCP_ZONES.get(region, "abc")]
 
 
-def _zones(provider: str, price: catalog.Price) -> list[str]:
-    if provider != "gcp" or price.zone:
-        return [price.zone or ""]
-    return [f"{price.region}-{letter}" for letter in _GCP_ZONES.get(price.region, "abc")]
+def gpu_of(kind: catalog.InstanceType) -> str:
+    """Return a type's GPUs as a listing names them."""
+    return kind.gpu if kind.gpu_count == 1 else f"{kind.gpu_count}x {kind.gpu}"
 
 
-def _listing(kind: catalog.InstanceType, price: catalog.Price, zone: str) -> Listing:
-    return Listing(
-        provider=kind.provider,
-        region=price.region,
-        zone=zone,
-        instance_type=kind.name,
-        gpu=kind.gpu if kind.gpu_count == 1 else f"{kind.gpu_count}x {kind.gpu}",
-        spot=price.spot,
-        on_demand=price.on_demand,
-        source=price.source.url,
-        seen=price.source.date,
-    )
+def _listings(kind: catalog.InstanceType, price: catalog.Price, zone: str) -> Iterator[Listing]:
+    """Return one listing for each market, since each price may be of another source."""
+    place = {"provider": kind.provider, "region": price.region, "zone": zone}
+    for market, known, source in (
+        ("spot", price.spot, price.source),
+        ("on_demand", price.on_demand, price.on_demand_source or price.source),
+    ):
+        if known is not None:
+            yield Listing.model_validate(
+                {
+                    **place,
+                    "instance_type": kind.name,
+                    "gpu": gpu_of(kind),
+                    market: known,
+                    "source": source.url,
+                    "seen": source.date,
+                }
+            )
 
 
-def find(need: Need, wanted: Wanted) -> Found:
-    """Return the offers whose machines the model fits.
+def find(need: Need, wanted: Wanted, prices: Prices = catalog_prices) -> Found:
+    """Return the offers whose machines the model fits, at the prices that `prices` tells.
 
     Raises:
         Stopped: the model, a filter's name, the quantisation or the context is not known or can't be.
@@ -103,12 +120,12 @@ def find(need: Need, wanted: Wanted) -> Found:
                 refused.append(_sentence(found))
     except (UnknownName, ValueError) as error:
         raise Stopped(Kind.CONFIGURATION, "not_in_catalog", str(error), "correct the name or the value") from error
-    sold = (listing for listing in listings() if (listing.provider, listing.instance_type) in fits)
+    sold = prices([catalog.instance_type(*name) for name in fits], wanted)
     # The GPU was matched above, by its name alone: a listing also says how many.
     return Found(offers(sold, wanted.model_copy(update={"gpus": frozenset()})), fits, tuple(refused))
 
 
-def for_request(request: LaunchRequest, wanted: Wanted) -> Found:
+def for_request(request: LaunchRequest, wanted: Wanted, prices: Prices = catalog_prices) -> Found:
     """Return the offers for a launch: its model, and the context that the stack asks for, have to fit.
 
     Raises:
@@ -125,7 +142,7 @@ def for_request(request: LaunchRequest, wanted: Wanted) -> Found:
         raise Stopped(
             Kind.CONFIGURATION, "context_invalid", f"maxModelLen: given {context!r}; allowed: tokens", "correct it"
         )
-    return find(Need(model, max_model_len=int(context) or None), wanted)
+    return find(Need(model, max_model_len=int(context) or None), wanted, prices)
 
 
 def _sentence(found: TooLarge | NotSupported) -> str:

@@ -11,6 +11,7 @@ from automation import market, views
 from automation.errors import Stopped
 from automation.market import Found, Need
 from automation.offer_options import (
+    CatalogPrices,
     Context,
     Gpus,
     InstanceTypes,
@@ -21,7 +22,8 @@ from automation.offer_options import (
     Regions,
     wanted,
 )
-from automation.offers import Offer
+from automation.offers import LIVE, Offer
+from automation.prices import live
 
 _SHOWN = 20
 
@@ -37,15 +39,18 @@ def offers(
     market_: MarketOption = "spot",
     quantisation: Quantisation = None,
     max_model_len: Context = None,
+    catalog_prices: CatalogPrices = False,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show more than {_SHOWN}.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Write one JSON object per line.")] = False,
 ) -> None:
     """List what a launch of a model would try, cheapest first."""
+    view = views.choose(as_json=json_lines)
     try:
         asked = wanted(provider, region, instance_type, gpu, max_price, market_)
-        found = market.find(Need(model, quantisation, max_model_len), asked)
+        prices = live.choose(catalog_only=catalog_prices, say=view.note)
+        found = market.find(Need(model, quantisation, max_model_len), asked, prices)
     except Stopped as error:
-        views.choose(as_json=json_lines).stopped(error)
+        view.stopped(error)
         raise typer.Exit(error.kind.exit_code) from error
     if json_lines:
         for offer in found.offers:
@@ -77,6 +82,10 @@ def _show(found: Found, most: int) -> None:
         # A name that is cut short can't be asked for.
         table.add_column(title, overflow="fold")
     table.add_column("USD/hour", justify="right", no_wrap=True)
+    has_scores = any(offer.placement_score for offer in found.offers)
+    if has_scores:
+        table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("price", no_wrap=True)
     table.add_column("context", justify="right", no_wrap=True)
     for number, offer in enumerate(found.offers[:most], 1):
         table.add_row(
@@ -87,6 +96,8 @@ def _show(found: Found, most: int) -> None:
             offer.gpu,
             "spot" if offer.spot else "on-demand",
             f"{offer.price:.3f}",
+            *([str(offer.placement_score or "")] if has_scores else []),
+            "live" if offer.source == LIVE else "catalog",
             f"{found.fit_of(offer).max_model_len:,}",
         )
     console.print(table)
@@ -97,9 +108,18 @@ def _show(found: Found, most: int) -> None:
         console.print(f"{first.instance_type}: {note}", highlight=False, soft_wrap=True)
     if found.refused:
         console.print(f"{len(found.refused)} instance types are too small for it, or can't compute it.")
-    dates = sorted({offer.seen.isoformat() for offer in found.offers if offer.seen})
+    moments = sorted(offer.read_at for offer in found.offers if offer.read_at)
+    if moments:
+        console.print(f"Live prices were read at {moments[0]:%Y-%m-%d %H:%M} UTC or later.", highlight=False)
+    if any(offer.source != LIVE for offer in found.offers):
+        console.print(_of_catalog(found), highlight=False, soft_wrap=True)
+
+
+def _of_catalog(found: Found) -> str:
+    listed = [offer for offer in found.offers if offer.source != LIVE]
+    dates = sorted({offer.seen.isoformat() for offer in listed if offer.seen})
     known = (
         f"of {' to '.join(dict.fromkeys((dates[0], dates[-1])))} where they have a date" if dates else "without a date"
     )
-    text = f"Prices are from public catalogs, not live: {known} (docs/catalog.md)."
-    console.print(text, highlight=False, soft_wrap=True)
+    share = "Prices" if len(listed) == len(found.offers) else f"{len(listed)} of {len(found.offers)} prices"
+    return f"{share} are from public catalogs, not live: {known} (docs/catalog.md)."

@@ -20,6 +20,12 @@ MarketOption = Annotated[
     Literal["spot", "on-demand", "auto"],
     typer.Option("--market", help="What may be bought; auto tries all spot offers first."),
 ]
+CatalogPrices = Annotated[
+    bool,
+    typer.Option(
+        "--catalog-prices", envvar="LIFTOFF_CATALOG_PRICES", help="Only the dated catalog's prices; no cloud is asked."
+    ),
+]
 Quantisation = Annotated[str | None, typer.Option("--quantisation", help="bf16, fp8, awq or mxfp4.")]
 Context = Annotated[int | None, typer.Option("--max-model-len", help="The context that must fit, in tokens.")]
 

@@ -1,13 +1,22 @@
 """Offers, each a concrete thing to buy at a price, in the order in which they are tried. Pure: prices come as data."""
 
+import bisect
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Market = Literal["spot", "on-demand", "auto"]
 """What may be bought; `auto` tries every spot offer before the first on-demand one."""
+
+LIVE: Final = "live"
+"""The source of a price that the cloud itself has just told."""
+
+_POOR_SCORE: Final = 2
+"""At this placement score and below, a request for spot capacity is likely to fail."""
+_WORTH: Final = 1.1
+"""How much dearer a likely machine may be and still be tried before an unlikely one: a failed attempt costs minutes."""
 
 
 class Listing(BaseModel):
@@ -17,6 +26,8 @@ class Listing(BaseModel):
         zone: empty where the price is the whole region's and the cloud chooses the zone.
         source: `live`, or which public catalog the price is from.
         seen: the day of the price; None where the catalog does not say.
+        read_at: when a live price was read; None for a price of the catalog.
+        placement_score: AWS's guess, 1 to 10, of how likely spot capacity is in the zone; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +41,8 @@ class Listing(BaseModel):
     on_demand: float | None = Field(default=None, gt=0)
     source: str
     seen: date | None
+    read_at: AwareDatetime | None = None
+    placement_score: int | None = Field(default=None, ge=1, le=10)
 
 
 class Offer(BaseModel):
@@ -46,6 +59,8 @@ class Offer(BaseModel):
     price: float
     source: str
     seen: date | None
+    read_at: AwareDatetime | None = None
+    placement_score: int | None = None
 
     @property
     def place(self) -> str:
@@ -95,20 +110,44 @@ class Wanted(BaseModel):
 
 
 def offers(listings: Iterable[Listing], wanted: Wanted) -> tuple[Offer, ...]:
-    """Return the offers that are wanted, in the order in which they are tried: cheapest first."""
+    """Return the offers that are wanted, in the order in which they are tried: cheapest first, see `in_order`."""
     found = [offer for listing in listings if wanted.allows(listing) for offer in _offers(listing, wanted)]
-    return tuple(sorted(found, key=lambda offer: _order(offer, wanted)))
+    spot = in_order(offer for offer in found if offer.spot)
+    return (*spot, *in_order(offer for offer in found if not offer.spot))
+
+
+def in_order(found: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Return offers of one market by price, but one with a placement score of 1 or 2 after the likelier ones near it.
+
+    Such an offer goes behind every offer that is at most 10 % dearer and has a better known score. A score that is not
+    known moves nothing. Names break a tie, so that the same prices give the same plan.
+    """
+    by_price = sorted(found, key=_names_by_price)
+    likely = [offer.price for offer in by_price if (offer.placement_score or 0) > _POOR_SCORE]
+
+    def order(offer: Offer) -> tuple[object, ...]:
+        last = offer.price
+        near = bisect.bisect_right(likely, offer.price * _WORTH) if _is_poor(offer) else 0
+        if near:
+            last = max(offer.price, likely[near - 1])
+        return (last, _is_poor(offer), *_names_by_price(offer))
+
+    return tuple(sorted(by_price, key=order))
+
+
+def _is_poor(offer: Offer) -> bool:
+    return offer.placement_score is not None and offer.placement_score <= _POOR_SCORE
 
 
 def _offers(listing: Listing, wanted: Wanted) -> Iterator[Offer]:
     for spot, price in ((True, listing.spot), (False, listing.on_demand)):
         market_fits = wanted.market == "auto" or (wanted.market == "spot") is spot
         if market_fits and price is not None and (wanted.max_price is None or price <= wanted.max_price):
-            common = listing.model_dump(exclude={"spot", "on_demand"})
-            yield Offer(**common, spot=spot, price=price)
+            common = listing.model_dump(exclude={"spot", "on_demand", "placement_score"})
+            # A placement score is one of spot capacity.
+            score = listing.placement_score if spot else None
+            yield Offer(**common, spot=spot, price=price, placement_score=score)
 
 
-def _order(offer: Offer, wanted: Wanted) -> tuple[object, ...]:
-    """Names break a tie, so that the same prices give the same plan."""
-    later = wanted.market == "auto" and not offer.spot
-    return (later, offer.price, offer.provider, offer.region, offer.zone, offer.instance_type, not offer.spot)
+def _names_by_price(offer: Offer) -> tuple[object, ...]:
+    return (offer.price, offer.provider, offer.region, offer.zone, offer.instance_type)

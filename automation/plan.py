@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from automation import failover, stack_file
 from automation.blocked import Blocked
@@ -12,21 +13,59 @@ from automation.failover import PlanResult
 from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
 from automation.offers import Offer
 from automation.session import Interrupts, Reporter, Session
+from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
 from provider import places
 
 _RESOURCES_SECONDS: Final = 120.0
-_OF_ONE_MACHINE: Final = frozenset(
-    {
-        "aws:ec2/instance:Instance",
-        "azure-native:compute:VirtualMachine",
-        "gcp:compute/instance:Instance",
-        "liftoff:index:LocalMachine",
-        # Its mailbox holds the last words of the machine that failed.
-        "liftoff:index:BootSession",
-    }
-)
+# A boot session's mailbox holds the last words of the machine that failed.
+_OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
+
+
+class Watcher(Protocol):
+    """Who keeps what happens to each offer. Called from one thread."""
+
+    def skipped(self, offer: Offer, reason: str) -> None:
+        """Be told of an offer that is not tried."""
+
+    def trying(self, offer: Offer) -> None:
+        """Be told of an offer before anything is asked of its cloud."""
+
+    def happened(self, event: Event) -> None:
+        """Be told of an event of the engine's."""
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        """Be told how it went."""
+
+
+class _Nobody:
+    def skipped(self, offer: Offer, reason: str) -> None:
+        pass
+
+    def trying(self, offer: Offer) -> None:
+        pass
+
+    def happened(self, event: Event) -> None:
+        pass
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How a plan goes on that another process began.
+
+    Attributes:
+        launch_id: the launch's id, under which its journal is.
+        watcher: who keeps what happens.
+        begun: whether an offer has been tried already: the stack may then hold what was made for it.
+    """
+
+    launch_id: str
+    watcher: Watcher
+    begun: bool
 
 
 def launch(
@@ -34,6 +73,7 @@ def launch(
     plan: Sequence[Offer],
     reporter: Reporter,
     interrupts: Interrupts,
+    resumption: Resumption | None = None,
     checker: Checker | None = None,
 ) -> tuple[PlanResult, str]:
     """Try the offers in order; return what happened to each, and the launch's id.
@@ -43,6 +83,7 @@ def launch(
         plan: the offers.
         reporter: is told how it goes.
         interrupts: the user's Ctrl-C.
+        resumption: how a plan goes on that another process began.
         checker: looks up first what the launch needs; None looks nothing up.
 
     Raises:
@@ -64,7 +105,8 @@ def launch(
     if checker is not None:
         plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
     blocked = Blocked(places.state_folder() / "blocked.sqlite")
-    with Session(request.project, request.stack, interrupts, reporter) as session:
+    launch_id = resumption.launch_id if resumption else None
+    with Session(request.project, request.stack, interrupts, reporter, launch_id) as session:
         session.journal.write(
             "plan",
             {
@@ -74,34 +116,47 @@ def launch(
                 "offers": [offer.model_dump(mode="json") for offer in plan],
             },
         )
-        _refuse_used(session)
-        site = _Stack(session, request, config)
-        return failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not), session.launch_id
+        if resumption is None or not resumption.begun:
+            _refuse_used(session)
+        site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody())
+        ended = failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not)
+        return ended, session.launch_id
 
 
 class _Stack:
     """One stack in which one offer after the other is tried."""
 
-    def __init__(self, session: Session, request: LaunchRequest, config: dict[str, str]) -> None:
+    def __init__(self, session: Session, request: LaunchRequest, config: dict[str, str], watcher: Watcher) -> None:
         self._session = session
+        self._watcher = watcher
         self._request = request
         self._config = config
 
-    def attempt(self, offer: Offer) -> LaunchResult:
+    def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
         """Run one update for an offer and leave what it made."""
         self._session.reporter.note(f"Trying {offer}")
         self._session.journal.write("attempt", offer.model_dump(mode="json"))
-        return attempt(self._session, self._request, {**self._config, **_with_keys(self._request, offer)})
+        self._watcher.trying(offer)
+
+        def meanwhile(event: Event) -> None:
+            self._watcher.happened(event)
+            # The cloud is asked for the machine now: what comes after a refusal is got ready.
+            if following is not None and event.kind == "pre" and event.type in MACHINE_TYPES:
+                self._session.start_ahead(f"components.{following.provider}")
+
+        config = {**self._config, **_with_keys(self._request, offer)}
+        result = attempt(self._session, self._request, config, meanwhile)
+        self._watcher.tried(offer, result.failure)
+        return result
+
+    def skip(self, offer: Offer, reason: str) -> None:
+        """Pass on that an offer is not tried."""
+        self._watcher.skipped(offer, reason)
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left; the network may stay for the next one in the same region."""
-        targets: tuple[str, ...] = ()
-        if keep_network:
-            found = self._session.run("resources", _RESOURCES_SECONDS)
-            targets = tuple(resource.urn for resource in found.resources if resource.type in _OF_ONE_MACHINE)
-            if found.ok and not targets and not found.pending:
-                return None
-        _, failure, _ = take_down(self._session, targets=targets)
+        only_types = _OF_ONE_MACHINE if keep_network else frozenset()
+        _, failure, _ = take_down(self._session, only_types=only_types)
         return failure
 
 

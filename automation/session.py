@@ -63,22 +63,37 @@ class Interrupts:
 class Session:
     """Operations on one stack, one after the other; each of them is in the journal."""
 
-    def __init__(self, project: Path, stack: str, interrupts: Interrupts, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        project: Path,
+        stack: str,
+        interrupts: Interrupts,
+        reporter: Reporter,
+        launch_id: str | None = None,
+    ) -> None:
         self.project = project.resolve()
         self.stack = stack
         self.interrupts = interrupts
         self.reporter = reporter
-        self.launch_id = f"launch-{uuid.uuid4()}"
+        self.launch_id = launch_id or f"launch-{uuid.uuid4()}"
         self.engine = backend.engine_folder()
         self.environment = backend.environment(os.environ)
         self._release_stale_locks()
         self.journal = Journal(self.launch_id)
+        self._ahead: Worker | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._ahead is not None:
+            self._ahead.dismiss()
         self.journal.close()
+
+    def start_ahead(self, *modules: str) -> None:
+        """Start the next operation's process now, with these modules imported, so that it can begin at once."""
+        if self._ahead is None:
+            self._ahead = Worker(self.journal.worker_log, modules)
 
     def run(
         self,
@@ -88,7 +103,7 @@ class Session:
         *,
         config: Mapping[str, str] | None = None,
         remove: bool = False,
-        targets: tuple[str, ...] = (),
+        only_types: frozenset[str] = frozenset(),
     ) -> Result:
         """Run one operation to its end."""
         request = Request(
@@ -101,10 +116,11 @@ class Session:
             environment=self.environment,
             limit_seconds=limit_seconds,
             remove=remove,
-            targets=targets,
+            only_types=only_types,
         )
         with stack_file.untouched(self.project, self.stack):
-            worker = Worker(request, self.journal.worker_log)
+            worker, self._ahead = self._ahead or Worker(self.journal.worker_log), None
+            worker.begin(request)
             self.interrupts.watch(worker)
             if operation == "up" and self.interrupts.count == 1:
                 # It came while the update was being prepared.

@@ -47,6 +47,15 @@ def project_name(project: Path) -> str:
     return str(_load(_project_file(project))["name"])
 
 
+def program(project: Path) -> str:
+    """Return the program's file or folder as Pulumi.yaml names it in `main`; its own folder where it does not.
+
+    Raises:
+        Stopped: there is no such file.
+    """
+    return str(_load(_project_file(project)).get("main", "."))
+
+
 def path_of(project: Path, stack: str) -> Path:
     """Return where the stack's config is."""
     return project / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml"

@@ -92,9 +92,9 @@ def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:
 
 
 def take_down(
-    session: Session, *, remove: bool = False, targets: tuple[str, ...] = ()
+    session: Session, *, remove: bool = False, only_types: frozenset[str] = frozenset()
 ) -> tuple[tuple[str, ...], LaunchFailure | None, tuple[str, ...]]:
-    """Delete what is in the stack, or only the targets (URNs) and what depends on them.
+    """Delete what is in the stack, or only resources of some types and what depends on them.
 
     Returns:
         What was deleted, why it failed, and what is left.
@@ -114,7 +114,7 @@ def take_down(
         elif event.kind == "failed" or (event.kind == "diagnostic" and event.severity == "error"):
             failing.append(event)
 
-    result = session.run("destroy", _DESTROY_SECONDS, take, remove=remove, targets=targets)
+    result = session.run("destroy", _DESTROY_SECONDS, take, remove=remove, only_types=only_types)
     if not result.ok and result.error == "StackNotFoundError":
         raise Stopped(
             Kind.CONFIGURATION,

@@ -6,6 +6,9 @@ When standard input ends, whoever asked is dead, and the operation is cancelled,
 state is left. Standard output has one JSON object per line: events, and last the result.
 """
 
+import contextlib
+import gc
+import importlib
 import json
 import os
 import queue
@@ -23,6 +26,7 @@ from pulumi import automation as auto
 from pulumi.automation import errors as engine_errors
 from semver import VersionInfo
 
+from automation import program
 from automation.worker import SECRET, Cancelled, Request
 
 _GRACE_SECONDS: Final = 120.0
@@ -154,17 +158,22 @@ class Update:
         if request.config:
             self._with_stack(workspace, lambda: self._configure(stack))
         if request.operation == "up":
-            self._with_stack(workspace, lambda: stack.up(on_event=self._take, suppress_progress=True))
+            run = program.of(request.project)
+            self._with_stack(workspace, lambda: stack.up(program=run, on_event=self._take, suppress_progress=True))
         elif request.operation == "preview":
-            self._with_stack(workspace, lambda: stack.preview(on_event=self._take, suppress_progress=True))
+            run = program.of(request.project)
+            self._with_stack(workspace, lambda: stack.preview(program=run, on_event=self._take, suppress_progress=True))
         elif request.operation == "refresh":
             stack.refresh(on_event=self._take, suppress_progress=True)
         else:
+            targets: list[str] | None = None
+            if request.only_types:
+                found = self._resources(stack)
+                targets = [item["urn"] for item in found["resources"] if item["type"] in request.only_types]
+                if not targets and not found["pending"]:
+                    return found
             stack.destroy(
-                on_event=self._take,
-                suppress_progress=True,
-                target=list(request.targets) or None,
-                target_dependents=bool(request.targets) or None,
+                on_event=self._take, suppress_progress=True, target=targets, target_dependents=bool(targets) or None
             )
             found = self._resources(stack)
             if request.remove and not found["resources"]:
@@ -296,7 +305,16 @@ def main() -> None:
             except BrokenPipeError:
                 update.engine.interrupt("orphaned")
 
-    request = Request.model_validate_json(sys.stdin.readline())
+    gc.disable()
+    for module in sys.argv[1:]:
+        # What is wrong with it is told when the program needs it.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    gc.enable()
+    line = sys.stdin.readline()
+    if not line:
+        return
+    request = Request.model_validate_json(line)
     update = Update(request, say)
     ended = threading.Event()
     threading.Thread(target=_watch, args=(sys.stdin, update.engine), daemon=True).start()

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -33,7 +33,7 @@ class Request(BaseModel):
         environment: for the engine, added to this process's own.
         limit_seconds: the operation is cancelled after this time.
         remove: after a destroy, remove the stack itself and its history.
-        targets: URNs of what to destroy, with what depends on them; empty means everything.
+        only_types: a destroy takes resources of these types, with what depends on them; empty means everything.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class Request(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
     limit_seconds: float = Field(gt=0)
     remove: bool = False
-    targets: tuple[str, ...] = ()
+    only_types: frozenset[str] = frozenset()
 
 
 class Resource(BaseModel):
@@ -89,14 +89,17 @@ class Result(BaseModel):
 
 
 class Worker:
-    """One running operation. It is in a session of its own, so that the terminal's Ctrl-C does not reach it."""
+    """A process for one operation. It is in a session of its own, so that the terminal's Ctrl-C does not reach it.
 
-    def __init__(self, request: Request, log: Path) -> None:
+    It may be started ahead, with the modules that its operation will need.
+    """
+
+    def __init__(self, log: Path, modules: Sequence[str] = ()) -> None:
         self._log = log
         self._result: Result | None = None
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "automation.update"],
+                [sys.executable, "-P", "-m", "automation.update", *modules],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -104,8 +107,17 @@ class Worker:
                 encoding="utf-8",
                 start_new_session=True,
             )
+
+    def begin(self, request: Request) -> None:
+        """Let it do what is asked."""
         # The passphrase may be in the environment: it goes through the pipe, and never into the process's arguments.
         self._command(request.model_dump_json())
+
+    def dismiss(self) -> None:
+        """End a worker that was given nothing to do."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
     def events(self) -> Iterator[Event]:
         """Return the engine's events as they come, until the operation has ended."""

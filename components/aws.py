@@ -11,11 +11,10 @@ from pulumi_aws import ec2
 from components import cuda, user_data
 from components.cloud import Boot, Machine, Site, own_storage
 from components.settings import AwsSettings
-from components.tags import expiring, tags
+from components.tags import of_machine, tags
 
 _PORT: Final = 443
 _NETWORK: Final = "10.20.0.0/16"
-_SUBNET: Final = "10.20.0.0/24"
 
 _IMAGE: Final = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 """Ubuntu 24.04, whose Python vLLM runs on, with NVIDIA's open driver: https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html"""
@@ -24,9 +23,19 @@ _ATTEMPTS: Final = 2
 """The provider waits up to 50 minutes for capacity unless it may try only so often:
 https://github.com/hashicorp/terraform-provider-aws/issues/38133"""
 
-_ZONE_ID: Final = re.compile(r"-az\d+$")
+_ZONE_ID: Final = re.compile(r"-az(?P<number>\d+)$")
 _DISK_MIBPS: Final = 500
 """Paid throughput of the disk; the default of 125 MiB/s would take two minutes to write the weights of an 8B model."""
+
+
+def subnet_of(zone: str) -> str:
+    """Return the subnet of a zone, by its name, its id, or an empty text where EC2 chooses.
+
+    Each has its own: a node that moves on within its network gets the new one before the old one has gone.
+    """
+    by_id = _ZONE_ID.search(zone)
+    number = 100 + int(by_id["number"]) if by_id else ord(zone[-1]) - ord("a") + 1 if zone else 0
+    return f"10.20.{number}.0/24"
 
 
 class AwsCloud:
@@ -91,7 +100,7 @@ class AwsCloud:
         subnet = ec2.Subnet(
             f"{settings.name}-subnet",
             vpc_id=network.id,
-            cidr_block=_SUBNET,
+            cidr_block=subnet_of(settings.zone),
             # A zone's id is the same for every account, its name is not.
             availability_zone=settings.zone if settings.zone and not by_id else None,
             availability_zone_id=settings.zone if by_id else None,
@@ -131,7 +140,7 @@ class AwsCloud:
         """Declare the instance. It has no role: the node needs none of the account's rights."""
         settings = self._settings
         opts = self._own(opts)
-        marks = expiring(settings, boot.expires_at)
+        marks = of_machine(settings, boot)
         asked = pulumi.InvokeOptions(provider=self._provider)
         instance = ec2.Instance(
             f"{settings.name}-machine",

@@ -10,7 +10,7 @@ from pulumi_azure_native import authorization, compute, network, resources
 from components import cuda, user_data
 from components.cloud import Boot, Machine, Site, own_storage
 from components.settings import AzureSettings
-from components.tags import expiring, tags
+from components.tags import of_machine, tags
 
 _PORT: Final = 443
 _NETWORK: Final = "10.20.0.0/16"
@@ -151,7 +151,7 @@ class AzureCloud:
                 ]
             ),
             identity=compute.VirtualMachineIdentityArgs(type=compute.ResourceIdentityType.SYSTEM_ASSIGNED),
-            tags=expiring(settings, boot.expires_at),
+            tags=of_machine(settings, boot),
             opts=ResourceOptions.merge(
                 opts,
                 # Custom data is read once; and two machines can't have one interface.

@@ -30,12 +30,14 @@ class Boot:
 
     Attributes:
         user_data: a cloud-config document; a secret.
+        run_id: of the boot session, for the tags.
         expires_at: when the node ends itself, RFC 3339 in UTC, for the tags.
         lifetime_seconds: how long after its creation that is.
         sealed_ssh_key: a public SSH key whose private half was never kept.
     """
 
     user_data: pulumi.Output[str]
+    run_id: pulumi.Output[str]
     expires_at: pulumi.Output[str]
     lifetime_seconds: int
     sealed_ssh_key: pulumi.Output[str]

@@ -9,7 +9,7 @@ from pulumi_gcp import compute
 from components import cuda, user_data
 from components.cloud import Boot, Machine, Site, own_storage
 from components.settings import GcpSettings
-from components.tags import expiring, tags
+from components.tags import of_machine, tags
 
 _PORT: Final = 443
 _SUBNET: Final = "10.20.0.0/24"
@@ -80,7 +80,7 @@ class GcpCloud:
         """Declare the instance. It has no service account: the node needs none of the project's rights."""
         settings = self._settings
         kind = settings.machine_type
-        labels = expiring(settings, boot.expires_at)
+        labels = of_machine(settings, boot)
         accelerators = None
         if kind.accelerator:
             # G2, A2, A3 and A4 carry their GPUs; N1 is given them: https://cloud.google.com/compute/docs/gpus

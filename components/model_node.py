@@ -56,6 +56,7 @@ class ModelNode(pulumi.ComponentResource):
         )
         boot = Boot(
             _user_data(settings, cloud, site, session),
+            session.run_id,
             session.expires_at,
             settings.lifetime_seconds,
             session.sealed_ssh_key,

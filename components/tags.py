@@ -4,6 +4,7 @@ import re
 
 import pulumi
 
+from components.cloud import Boot
 from components.settings import CloudSettings
 
 PREFIX = "liftoff"
@@ -22,9 +23,10 @@ def tags(settings: CloudSettings) -> dict[str, str]:
     return {key: _value(value) for key, value in found.items() if value}
 
 
-def expiring(settings: CloudSettings, expires_at: pulumi.Output[str]) -> dict[str, pulumi.Input[str]]:
-    """Return the tags of a machine, with the time at which it ends itself."""
-    return {**tags(settings), f"{PREFIX}-expires": expires_at.apply(_value)}
+def of_machine(settings: CloudSettings, boot: Boot) -> dict[str, pulumi.Input[str]]:
+    """Return the tags of a machine: also the run that it was made for, and the time at which it ends itself."""
+    own = {f"{PREFIX}-run": boot.run_id, f"{PREFIX}-expires": boot.expires_at.apply(_value)}
+    return {**tags(settings), **own}
 
 
 def _value(text: str) -> str:

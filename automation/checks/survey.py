@@ -148,7 +148,7 @@ def _cheapest(provider: str, values: StackValues, asked: Asked) -> Iterator[Mach
         if model in {known.name for known in catalog.models()}:
             found = catalog_market.find(Need(model), wanted).offers
         else:
-            found = offers(catalog_market.listings(), wanted)
+            found = offers(catalog_market.catalog_prices(catalog.instance_types(provider), wanted), wanted)
         if found:
             yield Machine(found[0].region, catalog.instance_type(provider, found[0].instance_type), spot)
 

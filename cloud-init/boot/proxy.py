@@ -1,6 +1,6 @@
-"""The TLS proxy before vLLM (nginx): lets only OpenAI's routes and /health through, and each only with the API key.
+"""The TLS proxy before vLLM (nginx): lets OpenAI's routes, /health and /metrics through, each only with the API key.
 
-vLLM's own `--api-key` leaves routes such as /tokenize, /invocations and /metrics open
+vLLM's own `--api-key` leaves routes such as /tokenize and /invocations open
 (https://docs.vllm.ai/en/latest/usage/security/), so that it is not enough by itself.
 """
 
@@ -65,7 +65,7 @@ http {{
         location @not_found {{ return 404 '{not_found}'; }}
         location @starting {{ return 503 '{starting}'; }}
         location / {{ return 404; }}
-        location ~ ^(/health|/v1/({routes}))$ {{
+        location ~ ^(/health|/metrics|/v1/({routes}))$ {{
             if ($liftoff_allowed = 0) {{ return 401; }}
             proxy_pass http://vllm;
             proxy_http_version 1.1;

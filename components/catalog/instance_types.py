@@ -12,6 +12,9 @@ from components.catalog import source_files
 from components.catalog.source_files import PROVIDERS, Provider
 
 _FILE: Final = "instance_types.yaml"
+REGIONS_FILE: Final = "regions.yaml"
+"""Where there is one, written by `liftoff catalog update`: the regions of some types, in place of those of the other
+file, whose families and comments stay as they were written by hand."""
 
 
 class InstanceType(BaseModel):
@@ -52,14 +55,19 @@ class InstanceType(BaseModel):
 @cache
 def _by_provider() -> Mapping[str, Mapping[str, InstanceType]]:
     families: dict[str, list[dict[str, Any]]] = source_files.document(_FILE)
+    read: dict[str, dict[str, dict[str, list[str]]]] = source_files.document_if_any(REGIONS_FILE)
     return MappingProxyType(
         {
             provider: MappingProxyType(
                 {
-                    name: InstanceType.model_validate({**shared, **size, "provider": provider, "name": name})
+                    name: InstanceType.model_validate(
+                        {**shared, **size, "provider": provider, "name": name}
+                        | ({"regions": regions} if regions else {})
+                    )
                     for family in families[provider]
                     for shared in [{key: value for key, value in family.items() if key != "sizes"}]
                     for name, size in family["sizes"].items()
+                    for regions in [read.get(provider, {}).get("types", {}).get(name)]
                 }
             )
             for provider in PROVIDERS

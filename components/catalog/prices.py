@@ -1,6 +1,5 @@
 """Prices that were true on some day: good for an order of offers, not for a bill."""
 
-import csv
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache
@@ -9,12 +8,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from components.catalog import source_files
+from components.catalog import price_file, source_files
 from components.catalog.instance_types import instance_type as _instance_type
 from components.catalog.source_files import Provider
 
-_FILE: Final = "prices.csv"
-_SOURCES: Final = "price_sources.yaml"
+SOURCES_FILE: Final = "price_sources.yaml"
 
 
 class PriceSource(BaseModel):
@@ -47,6 +45,8 @@ class Price(BaseModel):
     on_demand: float | None = Field(gt=0)
     """USD/hour, or None where the source has none."""
     source: PriceSource
+    on_demand_source: PriceSource | None = None
+    """Where the on-demand price is from if not from `source`: AWS's API for spot prices tells no others."""
 
     @field_validator("zone", "spot", "on_demand", mode="before")
     @classmethod
@@ -65,15 +65,17 @@ class Price(BaseModel):
 @cache
 def price_sources() -> Mapping[str, PriceSource]:
     """Return the sources by the name that the price file gives them."""
-    entries = source_files.document(_SOURCES)
+    entries = source_files.document(SOURCES_FILE)
     return MappingProxyType({name: PriceSource.model_validate(entry) for name, entry in entries.items()})
 
 
 @cache
 def _by_instance_type() -> Mapping[tuple[str, str], tuple[Price, ...]]:
     found: dict[tuple[str, str], tuple[Price, ...]] = {}
-    for row in csv.DictReader(source_files.text(_FILE).splitlines()):
-        price = Price.model_validate({**row, "source": price_sources()[row["source"]]})
+    sources = price_sources()
+    for row in price_file.rows(source_files.text(price_file.NAME)):
+        named = {"source": sources[row.source], "on_demand_source": sources.get(row.on_demand_source)}
+        price = Price.model_validate({**row.model_dump(), **named})
         key = (price.provider, price.instance_type)
         found[key] = (*found.get(key, ()), price)
     return MappingProxyType(found)

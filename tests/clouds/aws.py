@@ -25,6 +25,7 @@ from tests.clouds.aws_rules import (
     quota,
     region_of,
     spot_options,
+    subnets_are_apart,
     tag_characters,
     type_is_sold,
     user_data_form,
@@ -101,7 +102,7 @@ class Aws(Cloud):
                 self._subnet,
                 (*everywhere, "vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "outpostArn"),
                 checks=tagged,
-                rules=(_needs("vpcId", "InvalidVpcID.NotFound: The vpc ID '{id}' does not exist"),),
+                rules=(_needs("vpcId", "InvalidVpcID.NotFound: The vpc ID '{id}' does not exist"), subnets_are_apart),
             ),
             GROUP: ec2(
                 "sg",

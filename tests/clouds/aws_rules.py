@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -121,6 +122,16 @@ def network_belongs_together(request: Request) -> str | None:
             return api_answer(
                 f"InvalidParameter: Security group {group_id} and subnet {subnet_id} belong to different networks."
             )
+    return None
+
+
+def subnets_are_apart(request: Request) -> str | None:
+    """Two subnets of a VPC do not overlap: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
+    given = str(request.inputs["cidrBlock"])
+    for other in request.world.truth.find("aws", SUBNET):
+        same_vpc = other.inputs.get("vpcId") == request.inputs.get("vpcId")
+        if same_vpc and ipaddress.ip_network(given).overlaps(ipaddress.ip_network(str(other.inputs["cidrBlock"]))):
+            return api_answer(f"InvalidSubnet.Conflict: The CIDR '{given}' conflicts with another subnet")
     return None
 
 

@@ -140,6 +140,14 @@ def test_sixteen_kilobytes_of_user_data_pass(world: World) -> None:
     assert seen == [b"x" * 16384]
 
 
+def test_subnets_of_one_network_may_not_overlap(world: World) -> None:
+    cloud = aws.Aws(world)
+    vpc = make(cloud, "aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"})
+    make(cloud, aws_rules.SUBNET, {"vpcId": vpc.id, "cidrBlock": "10.0.0.0/24"})
+    text = refused(cloud, aws_rules.SUBNET, {"vpcId": vpc.id, "cidrBlock": "10.0.0.0/25"})
+    assert "InvalidSubnet.Conflict" in text
+
+
 def test_subnet_and_security_group_of_different_networks_are_refused(world: World) -> None:
     cloud = aws.Aws(world)
     one, other = (make(cloud, "aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, name) for name in ("one", "other"))

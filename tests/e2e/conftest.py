@@ -109,6 +109,8 @@ class Desk:
 def _environment(folder: Path) -> dict[str, str]:
     own = {
         "LIFTOFF_STATE": str(folder / "state"),
+        # The clouds of these tests are emulated: their prices are not to be asked for.
+        "LIFTOFF_CATALOG_PRICES": "1",
         "LIFTOFF_KEYS": str(folder / "keys"),
         "PULUMI_HOME": str(folder / "pulumi"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -1,7 +1,7 @@
 """An engine that plays, a project, and somebody who listens."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.started: list[tuple[str, ...]] = []
         self.commands: list[str] = []
         self.plays: dict[str, tuple[list[Event], Result]] = {
             "up": ([], Result(ok=True, outputs={"endpoint": "https://h"})),
@@ -62,12 +63,18 @@ class Engine:
     def asked(self) -> list[str]:
         return [request.operation for request in self.requests]
 
-    def __call__(self, request: Request, log: Path) -> "Engine":
+    def __call__(self, log: Path, modules: Sequence[str] = ()) -> "Engine":
+        self.started.append(tuple(modules))
+        return self
+
+    def begin(self, request: Request) -> None:
         again = request.operation in self.asked
         self.requests.append(request)
         if again and self.then.get(request.operation):
             self.plays[request.operation] = self.then[request.operation].pop(0)
-        return self
+
+    def dismiss(self) -> None:
+        self.commands.append("dismiss")
 
     def events(self) -> Iterator[Event]:
         operation = self.asked[-1]

@@ -1,5 +1,6 @@
 """A plan goes on from offer to offer by what each failure says, and leaves nothing behind."""
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -52,13 +53,17 @@ class FakeSite:
         self.failures = list(failures)
         self.tried: list[Offer] = []
         self.cleared: list[bool] = []
+        self.skipped: list[str] = []
         self.there = False
 
-    def attempt(self, offer: Offer) -> LaunchResult:
+    def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
         self.tried.append(offer)
         self.there = True
         failure = self.failures.pop(0)
         return LaunchResult("launch-1", "stack", 1.0, (), Path("events"), failure=failure)
+
+    def skip(self, offer: Offer, reason: str) -> None:
+        self.skipped.append(reason)
 
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         self.cleared.append(keep_network)
@@ -124,7 +129,23 @@ def test_the_next_zone_of_a_region_finds_its_network(blocked: Blocked) -> None:
     full = answer("aws", "InsufficientInstanceCapacity")
     site = FakeSite(full, full, None)
     assert run([offer(zone="us-east-1a"), offer(zone="us-east-1b"), offer(zone="eu-west-1a")], site, blocked).ok
-    assert site.cleared == [True, False]
+    # What EC2 refused in the first zone made nothing; another region has another network.
+    assert site.cleared == [False]
+
+
+def test_the_machine_that_azure_could_not_allocate_goes_before_the_next_type_is_asked(blocked: Blocked) -> None:
+    full = answer("azure", "AllocationFailed")
+    site = FakeSite(full, None)
+    plan = [offer("azure", "eastus", size) for size in ("Standard_NV36ads_A10_v5", "Standard_NV72ads_A10_v5")]
+    assert run(plan, site, blocked).ok
+    assert site.cleared == [True]
+
+
+def test_what_a_cancelled_update_may_have_made_is_looked_for(blocked: Blocked) -> None:
+    late = dataclasses.replace(UNKNOWN, kind=Kind.CAPACITY, code="time_limit")
+    site = FakeSite(late, None)
+    assert run([offer(zone="us-east-1a"), offer(zone="us-east-1b")], site, blocked).ok
+    assert site.cleared == [True]
 
 
 def test_an_offer_that_can_not_be_had_is_passed_over_with_its_reason(blocked: Blocked) -> None:

@@ -1,6 +1,8 @@
 """`liftoff offers` lists what fits, cheapest first, and says why the rest does not."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -9,7 +11,13 @@ from automation import market, offer_commands
 from automation.market import Need
 from automation.offers import Wanted
 
+DOCS = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.fixture(autouse=True)
+def _prices_are_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFTOFF_CATALOG_PRICES", "1")
 
 
 def run(*arguments: str) -> Result:
@@ -65,6 +73,17 @@ def test_a_name_that_is_not_known_is_told_with_those_that_are(arguments: list[st
     done = run(*arguments)
     assert done.exit_code == 13
     assert words in done.output
+
+
+def test_every_option_is_documented() -> None:
+    import typer
+
+    app = typer.Typer(add_completion=False)
+    app.command()(offer_commands.offers)
+    section = re.search(r"^## `liftoff offers .*?(?=^## )", DOCS, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    options = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
+    assert [name for name in options if name.startswith("--") and f"`{name}`" not in section[0]] == []
 
 
 def test_every_offer_is_a_place_that_sells_the_type() -> None:

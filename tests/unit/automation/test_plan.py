@@ -13,7 +13,7 @@ from automation.offers import Offer
 from automation.session import Interrupts
 from automation.worker import Resource, Result
 
-from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener
+from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, event
 
 FULL = (
     "error: creating EC2 Instance: InsufficientInstanceCapacity: We currently do not have sufficient g6.xlarge capacity"
@@ -48,14 +48,14 @@ def _offers_can_be_set(project: Path) -> None:
 def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(engine: Engine, project: Path) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False, text="update failed"))
     engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
-    engine.then["resources"] = [([], Result(ok=True, resources=(OLD_NETWORK, SESSION, MACHINE)))]
     listener = Listener()
     plan = [offer("r1", "a"), offer("r1", "b")]
     ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, listener, Interrupts())
     assert ended.ok
-    assert engine.asked == ["resources", "up", "resources", "destroy", "up"]
-    assert engine.requests[3].targets == (SESSION.urn, MACHINE.urn)
-    assert engine.requests[4].config["liftoff:zone"] == "b"
+    assert engine.asked == ["resources", "up", "destroy", "up"]
+    assert engine.requests[2].only_types >= {SESSION.type, MACHINE.type, "aws:ec2/instance:Instance"}
+    assert OLD_NETWORK.type not in engine.requests[2].only_types
+    assert engine.requests[3].config["liftoff:zone"] == "b"
     assert any("next: local.2x8" in note for note in listener.notes)
 
 
@@ -65,7 +65,22 @@ def test_everything_goes_before_another_region_is_tried(engine: Engine, project:
     ended, _ = planning.launch(LaunchRequest(project, "dev"), [offer("r1"), offer("r2")], Listener(), Interrupts())
     assert ended.ok
     assert engine.asked == ["resources", "up", "destroy", "up"]
-    assert engine.requests[2].targets == ()
+    assert engine.requests[2].only_types == frozenset()
+
+
+def test_a_machine_that_was_refused_leaves_nothing_to_clear_and_the_next_process_is_there_already(
+    engine: Engine, project: Path
+) -> None:
+    asking = event("pre", "LocalMachine", op="create")
+    refused = event("diagnostic", "LocalMachine", message=FULL, severity="error")
+    engine.plays["up"] = ([asking, refused], Result(ok=False, text="update failed"))
+    engine.then["up"] = [([asking], Result(ok=True, outputs={"endpoint": "https://h"}))]
+    plan = [offer("r1", "a"), offer("r1", "b"), offer("r1", "c")]
+    ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts())
+    assert ended.ok
+    assert engine.asked == ["resources", "up", "up"]
+    assert engine.started == [(), (), ("components.local",), ("components.local",)]
+    assert engine.commands == ["dismiss"]
 
 
 def test_a_stack_that_has_a_node_is_not_used_for_a_plan(engine: Engine, project: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from components import catalog
+from components.catalog import checks, price_file, source_files
 from components.catalog.models import quantisation
 from components.catalog.prices import price_sources
 
@@ -59,33 +60,26 @@ def test_gpus_before_ampere_have_no_bfloat16_and_those_before_ada_no_fp8() -> No
         assert found.fp8 == (found.capability >= (8, 9)), found.name
 
 
-def test_prices_are_positive_and_spot_is_never_dearer_than_on_demand() -> None:
-    rows = [row for found in catalog.instance_types() for row in catalog.prices(found.provider, found.name)]
+def test_no_row_of_the_price_file_is_wrong_in_itself() -> None:
+    rows = price_file.rows(source_files.text(price_file.NAME))
+    sold: checks.Sold = {(found.provider, found.name): found.regions for found in catalog.instance_types()}
 
     assert len(rows) > 300
-    for row in rows:
-        assert row.spot is not None or row.on_demand is not None
-        assert row.spot is None or row.on_demand is None or row.spot < row.on_demand
-        assert (row.spot or row.on_demand or 0) < 150
+    assert [(row, told) for row in rows if (told := checks.problem(row, sold))] == []
 
 
-def test_a_price_is_of_a_region_that_sells_the_instance_type_and_of_a_zone_in_it() -> None:
-    codes = {"use": "us-east-", "usw": "us-west-", "euc": "eu-central-", "eun": "eu-north-", "eus": "eu-south-"}
-    codes |= {"euw": "eu-west-"}
-    for found in catalog.instance_types():
-        for row in catalog.prices(found.provider, found.name):
-            assert row.region in found.regions, row
-            if row.zone is not None:
-                code, _, _ = row.zone.partition("-")
-                assert codes[code[:3]] + code[3:] == row.region, row
+def test_no_row_of_the_price_file_stands_twice_and_each_is_read() -> None:
+    rows = price_file.rows(source_files.text(price_file.NAME))
+    read = [row for found in catalog.instance_types() for row in catalog.prices(found.provider, found.name)]
+
+    assert checks.twice(rows) == []
+    assert len(read) == len(rows)
 
 
-def test_no_row_of_the_price_file_is_for_something_the_catalog_does_not_have_or_stands_twice() -> None:
-    rows = [row for found in catalog.instance_types() for row in catalog.prices(found.provider, found.name)]
-    places = {(row.provider, row.instance_type, row.region, row.zone) for row in rows}
-    lines = catalog.source_files.text("prices.csv").splitlines()[1:]
+def test_a_price_file_is_written_as_it_was_read() -> None:
+    rows = price_file.rows(source_files.text(price_file.NAME))
 
-    assert len(places) == len(rows) == len(lines)
+    assert sorted(price_file.rows(price_file.render(rows)), key=str) == sorted(rows, key=str)
 
 
 def test_the_types_that_most_people_start_with_have_a_spot_price() -> None:

@@ -202,7 +202,8 @@ def test_everything_that_takes_marks_has_them(mocks: RecordingMocks, given: sett
         assert len(found) >= 2
         for marks in found:
             assert (marks["liftoff-stack"], marks["liftoff-owner"]) == ("dev", "ml-team")
-        assert any(marks.get("liftoff-expires") == "2030-01-01t00-00-00z" for marks in found)
+        (machine,) = [marks for marks in found if "liftoff-run" in marks]
+        assert (machine["liftoff-run"], machine["liftoff-expires"]) == ("0123456789abcdef", "2030-01-01t00-00-00z")
 
     return with_outputs(node.endpoint, then=then)
 

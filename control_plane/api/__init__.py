@@ -1,0 +1,1 @@
+"""The HTTP API, as docs/api.md describes it."""

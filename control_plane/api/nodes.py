@@ -1,0 +1,85 @@
+"""The nodes that answered."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path
+
+from automation import outputs
+from control_plane import told
+from control_plane.api import access
+from control_plane.api.access import Parts
+from control_plane.api.problems import Problem
+
+NodeId = Annotated[str, Path(min_length=1, max_length=200, description="the node's id")]
+State = Literal["healthy", "unhealthy", "evicted", "terminating", "gone"]
+
+router = APIRouter(prefix="/admin/nodes", tags=["nodes"])
+
+
+@router.get("", dependencies=[access.reads()])
+def listing(parts: Parts, state: State | None = None) -> dict[str, Any]:
+    """List the nodes, newest first."""
+    return {"items": [told.node_of(node) for node in parts.nodes.all(state)]}
+
+
+@router.get("/{node_id}", dependencies=[access.reads()])
+def node(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+    """Tell everything about a node but its key."""
+    return told.node_of(parts.nodes.get(node_id))
+
+
+@router.get("/{node_id}/access", dependencies=[access.changes()])
+def access_to(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+    """Tell how a node is asked, its key included."""
+    found = parts.nodes.get(node_id)
+    if found.state == "gone":
+        raise Problem(409, "conflict", "node_gone", f"node {node_id} has gone", "launch another one")
+    told_by_stack = outputs.read(parts.template.folder_of(found.launch_id), found.launch_id, show_secrets=True)
+    key = str(told_by_stack["apiKey"])
+    return {
+        "endpoint": found.endpoint,
+        "model": found.model,
+        "api_key": key,
+        "certificate": found.certificate,
+        "curl": _curl(found.endpoint, found.model, key, found.certificate),
+        "python": _python(found.endpoint, found.model, key, found.certificate),
+    }
+
+
+@router.delete("/{node_id}", status_code=202, dependencies=[access.changes()])
+def terminate(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+    """Take a node down."""
+    found = parts.nodes.get(node_id)
+    if found.state != "gone":
+        parts.nodes.set_state(node_id, "terminating", "somebody asked for it")
+        parts.take_down(found.launch_id)
+    return told.node_of(parts.nodes.get(node_id))
+
+
+def _curl(endpoint: str, model: str, key: str, certificate: str) -> str:
+    """Return lines for a shell that keep the key out of the list of processes."""
+    return f"""cat > node.pem <<'PEM'
+{certificate.strip()}
+PEM
+curl --config - <<'CONFIG'
+url = "{endpoint}/v1/completions"
+cacert = "node.pem"
+header = "Authorization: Bearer {key}"
+header = "Content-Type: application/json"
+data = "{{\\"model\\": \\"{model}\\", \\"prompt\\": \\"Hello\\", \\"max_tokens\\": 16}}"
+CONFIG"""
+
+
+def _python(endpoint: str, model: str, key: str, certificate: str) -> str:
+    return f'''import ssl
+
+import httpx
+from openai import OpenAI  # pip install openai
+
+CERTIFICATE = """{certificate.strip()}"""
+client = OpenAI(
+    base_url="{endpoint}/v1",
+    api_key="{key}",
+    http_client=httpx.Client(verify=ssl.create_default_context(cadata=CERTIFICATE)),
+)
+print(client.completions.create(model="{model}", prompt="Hello", max_tokens=16).choices[0].text)'''

@@ -1,0 +1,315 @@
+"""Carries a launch out to its end, or takes it down, from wherever another server may have left it."""
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from automation import market, plan, stack_file, takedown
+from automation.errors import Kind, LaunchFailure, Stopped
+from automation.failover import PlanResult
+from automation.journal import redact
+from automation.launch import LaunchRequest
+from automation.offers import Offer
+from automation.prices import live
+from automation.session import Interrupts
+from automation.stages import Event
+from control_plane.project import Template
+from control_plane.request import LOCAL_OFFER, LaunchAsked
+from control_plane.store.launches import Launch, Launches
+from control_plane.store.nodes import Node, Nodes
+from provider.status import Stage, Status
+
+_LOCK_SECONDS: Final = 240.0
+"""How long the engine of a server that died may take to finish what was in flight."""
+_LOOK_SECONDS: Final = 1.0
+_SPEAK_SECONDS: Final = 0.2
+
+_Result = TypeVar("_Result")
+
+log = logging.getLogger(__name__)
+
+
+class Conductor:
+    """Works on launches, each in a thread of its own, and knows which it works on."""
+
+    def __init__(
+        self, launches: Launches, nodes: Nodes, template: Template, server: str, *, catalog_only: bool = False
+    ) -> None:
+        self._launches = launches
+        self._nodes = nodes
+        self._template = template
+        self._server = server
+        self._catalog_only = catalog_only
+
+    def carry_out(self, launch_id: str) -> None:
+        """Bring a launch to its end. It may be called again, by any server, after the one that called it has died."""
+        launch = self._launches.begin(launch_id, self._server)
+        if launch is None:
+            return
+        listener = _Listener(self._launches, launch_id)
+        with self._interrupts_of(launch_id) as interrupts:
+            try:
+                self._carry_out(launch, listener, interrupts)
+            except Stopped as error:
+                self._end_failed(launch_id, _plain_stop(error))
+            except Exception as error:
+                log.exception("launch %s", launch_id)
+                message = redact(f"{type(error).__name__}: {error}")
+                hint = "look into the server's log; what the launch had made is listed by its stack"
+                self._end_failed(launch_id, _problem(Kind.UNKNOWN, "internal", message, hint))
+
+    def take_down(self, launch_id: str) -> None:
+        """Delete everything that a launch has made; call it again where it could not be finished."""
+        node = self._nodes.of_launch(launch_id)
+        listener = _Listener(self._launches, launch_id)
+        left = self._delete(launch_id, listener, Interrupts())
+        if node is None:
+            return
+        if left:
+            self._nodes.set_state(node.id, "unhealthy", f"could not be taken down: {left}")
+        else:
+            self._nodes.set_state(node.id, "gone", "taken down")
+
+    def left_behind(self) -> list[str]:
+        """Return the launches that ended without a node and still have a folder: something of them may be left."""
+        known = {launch_id: self._nodes.of_launch(launch_id) for launch_id in self._template.kept()}
+        open_ = {launch.id for launch in self._launches.open()}
+        return [
+            launch_id
+            for launch_id, node in known.items()
+            if launch_id not in open_ and (node is None or node.state == "gone")
+        ]
+
+    def _carry_out(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> None:
+        asked = LaunchAsked.model_validate(launch.request)
+        if launch.status == "cancelling":
+            self._end_cancelled(launch.id, listener)
+            return
+        listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
+        folder = self._template.prepare(launch.id)
+        values = stack_file.read(folder, launch.id, {})
+        request = LaunchRequest(folder, launch.id, config=asked.config(values))
+        left, begun = self._plan_left(launch, asked, request, listener)
+        resumption = plan.Resumption(launch.id, listener, begun)
+        result, _ = _unlocked(lambda: plan.launch(request, left, listener, interrupts, resumption), interrupts)
+        self._end(launch.id, asked, result, listener)
+
+    def _plan_left(
+        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener"
+    ) -> tuple[list[Offer], bool]:
+        """Return the offers that are left to try, the one that was being tried first, and whether any was tried."""
+        if not launch.plan:
+            found = self._find(asked, request, listener)
+            self._launches.set_plan(launch.id, found)
+            return list(found), False
+        offers = [Offer.model_validate(offer) for offer in launch.plan]
+        done = self._launches.attempts_of(launch.id)
+        ended = {Offer.model_validate(attempt.offer) for attempt in done if attempt.state != "running"}
+        running = [Offer.model_validate(attempt.offer) for attempt in done if attempt.state == "running"]
+        if done:
+            listener.note("The server was started again; the launch goes on")
+        return [*running, *(offer for offer in offers if offer not in ended and offer not in running)], bool(done)
+
+    def _find(self, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> Sequence[Offer]:
+        if asked.provider == "local":
+            return (LOCAL_OFFER,)
+        wanted = asked.wanted()
+        prices = live.choose(catalog_only=self._catalog_only, say=listener.note)
+        found = market.for_request(request, wanted, prices)
+        if not found.offers:
+            refused = "; ".join(found.refused[:5])
+            raise Stopped(
+                Kind.CONFIGURATION,
+                "no_offer",
+                f"no offer fits what was asked for{f': {refused}' if refused else ''}",
+                "allow more providers, regions or instance types, or a higher max_price",
+            )
+        return found.offers
+
+    def _end(self, launch_id: str, asked: LaunchAsked, result: PlanResult, listener: "_Listener") -> None:
+        last = result.result
+        if last is not None and last.failure is None:
+            node = _node(launch_id, asked, result.attempts[-1].offer, dict(last.outputs))
+            self._nodes.register(node)
+            listener.status(Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint), last.seconds)
+            self._launches.end(launch_id, "succeeded", node.endpoint)
+            return
+        failure = last.failure if last is not None else None
+        if failure is not None and failure.kind is Kind.CANCELLED:
+            self._end_cancelled(launch_id, listener)
+            return
+        left = self._delete(launch_id, listener, Interrupts())
+        error = (
+            _plain(failure)
+            if failure is not None
+            else _problem(
+                Kind.CAPACITY,
+                "nothing_tried",
+                "no offer could be tried: the attempts say why",
+                "try again later, or allow more offers",
+            )
+        )
+        self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
+
+    def _end_cancelled(self, launch_id: str, listener: "_Listener") -> None:
+        for attempt in self._launches.attempts_of(launch_id):
+            if attempt.state == "running":
+                cancelled = _problem(Kind.CANCELLED, "cancelled", "cancelled", "")
+                self._launches.end_attempt(launch_id, attempt.number, cancelled)
+        left = self._delete(launch_id, listener, Interrupts())
+        if left:
+            error = _problem(Kind.UNKNOWN, "left_behind", left, "Liftoff goes on trying to delete it")
+            self._launches.end(launch_id, "failed", left, error)
+        else:
+            self._launches.end(launch_id, "cancelled", "cancelled; nothing is left")
+
+    def _end_failed(self, launch_id: str, error: dict[str, Any]) -> None:
+        for attempt in self._launches.attempts_of(launch_id):
+            if attempt.state == "running":
+                self._launches.end_attempt(launch_id, attempt.number, error)
+        left = self._delete(launch_id, _Listener(self._launches, launch_id), Interrupts())
+        self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
+
+    def _delete(self, launch_id: str, listener: "_Listener", interrupts: Interrupts) -> str:
+        """Delete what a launch has made, its stack and its folder; return what is left and why, or nothing."""
+        folder = self._template.folder_of(launch_id)
+        if not folder.exists():
+            return ""
+        try:
+            result = _unlocked(
+                lambda: takedown.destroy(folder, launch_id, listener, interrupts, remove=True), interrupts
+            )
+        except Stopped as error:
+            if error.code != "stack_missing":
+                return redact(str(error))
+        else:
+            if result.failure is not None or result.left:
+                why = result.failure.message if result.failure else "the engine kept them"
+                return redact(f"{', '.join(result.left) or 'something'}: {why}")
+        self._template.forget(launch_id)
+        return ""
+
+    @contextlib.contextmanager
+    def _interrupts_of(self, launch_id: str) -> Iterator[Interrupts]:
+        """Yield interrupts that somebody's wish to cancel, told to whichever server, presses."""
+        interrupts, ended = Interrupts(), threading.Event()
+
+        def look() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                if self._launches.get(launch_id).status == "cancelling":
+                    interrupts.press()
+                    return
+
+        watcher = threading.Thread(target=look, name=f"cancel-{launch_id}", daemon=True)
+        watcher.start()
+        try:
+            yield interrupts
+        finally:
+            ended.set()
+            watcher.join()
+
+
+class _Listener:
+    """Keeps what happens to one launch."""
+
+    def __init__(self, launches: Launches, launch_id: str) -> None:
+        self._launches = launches
+        self._id = launch_id
+        self._number = 0
+        self._spoke = 0.0
+        self._shown: Status | None = None
+
+    def status(self, status: Status, elapsed: float) -> None:
+        """Keep how far it is; of many in a moment only the first, but each new stage."""
+        now = time.monotonic()
+        same_stage = self._shown is not None and self._shown.stage is status.stage
+        if same_stage and now - self._spoke < _SPEAK_SECONDS:
+            return
+        self._shown, self._spoke = status, now
+        self._launches.set_status(self._id, status)
+
+    def note(self, text: str) -> None:
+        """Keep a decision."""
+        self._launches.note(self._id, redact(text))
+
+    def skipped(self, offer: Offer, reason: str) -> None:
+        """Keep that an offer is not tried."""
+        self._launches.skip_attempt(self._id, offer, reason)
+
+    def trying(self, offer: Offer) -> None:
+        """Keep which offer is tried."""
+        self._number = self._launches.start_attempt(self._id, offer)
+
+    def happened(self, event: Event) -> None:
+        """Keep what the engine says."""
+        if event.kind == "diagnostic" and not event.ephemeral:
+            self._launches.log(self._id, "engine", redact(event.message).splitlines())
+        elif event.kind in {"pre", "failed"} and event.op not in {"", "same"}:
+            done = "failed to" if event.kind == "failed" else "will"
+            self._launches.log(self._id, "engine", [f"{event.name}: {done} {event.op}"])
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        """Keep how it went."""
+        if failure is not None and failure.log:
+            self._launches.log(self._id, "node", [redact(line) for line in failure.log])
+        self._launches.end_attempt(self._id, self._number, _plain(failure) if failure else None)
+
+
+def _unlocked(work: Callable[[], _Result], interrupts: Interrupts) -> _Result:
+    """Do what the engine of a server that died may still stand in the way of."""
+    limit = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return work()
+        except Stopped as error:
+            if error.code != "stack_locked" or time.monotonic() > limit or interrupts.wait(_LOOK_SECONDS):
+                raise
+
+
+def _node(launch_id: str, asked: LaunchAsked, offer: Offer, outputs: dict[str, Any]) -> Node:
+    now = time.time()
+    given = offer.model_dump(mode="json")
+    if offer.provider == "local":
+        given |= {"region": outputs.get("region", ""), "instance_type": outputs.get("instanceType", "")}
+    return Node(
+        id=str(uuid.uuid5(uuid.NAMESPACE_URL, launch_id)),
+        launch_id=launch_id,
+        model=asked.model_name,
+        endpoint=str(outputs["endpoint"]),
+        certificate=str(outputs.get("certificate", "")),
+        offer=given,
+        state="healthy",
+        state_reason="it has answered a completion",
+        registered_at=now,
+        last_healthy_at=now,
+        expires_at=datetime.fromisoformat(str(outputs["expiresAt"])).timestamp(),
+        idle_minutes=asked.idle_minutes,
+        idle_since=None,
+        ended_at=None,
+    )
+
+
+def _problem(kind: Kind, code: str, message: str, hint: str) -> dict[str, Any]:
+    return {"kind": kind.title, "code": code, "stage": "", "resource": "", "message": message, "hint": hint, "log": []}
+
+
+def _plain_stop(error: Stopped) -> dict[str, Any]:
+    return _problem(error.kind, error.code, redact(str(error)), error.hint)
+
+
+def _plain(failure: LaunchFailure) -> dict[str, Any]:
+    found = asdict(failure)
+    kept = {name: found[name] for name in ("code", "resource", "message", "hint")}
+    texts = {name: redact(str(value)) for name, value in kept.items()}
+    log_lines = [redact(line) for line in failure.log]
+    return {"kind": failure.kind.title, "stage": failure.stage.title, **texts, "log": log_lines}
+
+
+def _with_left(message: str, left: str) -> str:
+    return f"{message}; and it could not be taken down: {left}" if left else message

@@ -1,0 +1,44 @@
+// One attempt to get a machine: what was asked for, what happened, and what the cloud said.
+
+import { h, time } from "./dom.js";
+import { duration, place, price, secondsBetween } from "./format.js";
+import { mark, stateWord } from "./state_words.js";
+
+/** @typedef {import("./contract.js").Attempt} Attempt */
+/** @typedef {import("./contract.js").Failure} Failure */
+
+/** @param {Attempt} attempt */
+export function attemptItem(attempt) {
+  const { offer, state, reason, started_at, ended_at, error } = attempt;
+  const market = offer.spot ? "spot" : offer.price === 0 ? "" : "on-demand";
+  const took = started_at && ended_at ? duration(secondsBetween(started_at, ended_at)) : "";
+  return h(
+    "li",
+    { class: "attempt", "data-state": state },
+    mark(state),
+    h(
+      "div",
+      { class: "attempt-body" },
+      h("p", { class: "attempt-head" }, h("strong", {}, offer.instance_type), ` ${offer.gpu || "CPU only"}`, h("span", { class: "attempt-state" }, stateWord(state))),
+      h("p", { class: "sub" }, [place(offer), market, price(offer.price)].filter(Boolean).join(" · ")),
+      reason ? h("p", { class: "attempt-reason" }, reason) : null,
+      error ? failureText(error) : null,
+      started_at ? h("p", { class: "sub" }, "Began ", time(started_at, new Date(started_at).toLocaleTimeString("en-GB")), took ? `, took ${took}` : "") : null,
+    ),
+  );
+}
+
+/** @param {Failure} error */
+function failureText(error) {
+  return [
+    h("p", { class: "attempt-reason" }, h("code", { class: "code" }, `${error.kind}/${error.code}`), " ", error.message),
+    error.hint ? h("p", { class: "hint" }, error.hint) : null,
+    rawLog(error, "What was logged"),
+  ];
+}
+
+/** @param {Failure} error @param {string} words */
+export function rawLog({ log }, words) {
+  if (!log || log.length === 0) return null;
+  return h("details", {}, h("summary", {}, words), h("pre", { class: "raw", tabindex: 0, "aria-label": words }, log.join("\n")));
+}

@@ -1,0 +1,141 @@
+"""Looks after the nodes: are they healthy, are they idle, have they had their time, was something left behind?"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from automation import outputs
+from control_plane.probe import Health, Probe
+from control_plane.request import LaunchAsked
+from control_plane.services import Services
+from control_plane.store.nodes import Node
+
+_LOOK_SECONDS: Final = 10.0
+_HEARTBEAT_SECONDS: Final = 5.0
+_DEAD_SECONDS: Final = 30.0
+"""A server that was not seen for so long has died: others take its launches over."""
+_EVICTED_SECONDS: Final = 120.0
+"""A spot node that is silent for so long was taken back: no cloud's notice is longer than two minutes."""
+_SWEEP_SECONDS: Final = 300.0
+_DAY: Final = 86_400.0
+_AT_ONCE: Final = 16
+
+log = logging.getLogger(__name__)
+
+
+class Registry:
+    """The rounds of one server; several servers may make them at once."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._probes: dict[str, Probe] = {}
+        self._done: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        rounds = (
+            ("nodes", _LOOK_SECONDS, self.look_at_nodes),
+            ("servers", _HEARTBEAT_SECONDS, self.look_at_servers),
+            ("sweep", _SWEEP_SECONDS, self.sweep),
+        )
+        for name, seconds, work in rounds:
+            thread = threading.Thread(target=self._every, args=(seconds, work), name=f"registry-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End the rounds."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def look_at_nodes(self) -> None:
+        """Ask each node for its health, and end those that have had their time."""
+        nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._look_at, nodes))
+
+    def look_at_servers(self) -> None:
+        """Say that this server lives, and take over what a dead one worked on."""
+        services = self._services
+        for launch_id in services.servers.heartbeat(_DEAD_SECONDS):
+            log.warning("taking over %s, whose server has died", launch_id)
+            services.workflows.adopt(launch_id)
+
+    def sweep(self) -> None:
+        """Try again to delete what was left behind, and forget what is old."""
+        services = self._services
+        for launch_id in services.conductor.left_behind():
+            services.workflows.take_down(launch_id, int(time.time()))
+        kept = [node.launch_id for node in services.nodes.all(gone=False)]
+        services.launches.forget(time.time() - services.settings.retention_days * _DAY, kept)
+
+    def _look_at(self, node: Node) -> None:
+        now = time.time()
+        if now > node.expires_at:
+            self._end(node, "its lifetime is over")
+            return
+        health = self._ask(node)
+        if health.problem:
+            self._silent(node, now, health.problem)
+            return
+        self._services.nodes.set_state(node.id, "healthy", "answers")
+        self._look_at_use(node, health, now)
+
+    def _ask(self, node: Node) -> Health:
+        probe = self._probes.get(node.id)
+        if probe is None:
+            folder = self._services.template.folder_of(node.launch_id)
+            told = outputs.read(folder, node.launch_id, show_secrets=True)
+            probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, str(told["apiKey"]))
+        return probe.ask()
+
+    def _look_at_use(self, node: Node, health: Health, now: float) -> None:
+        if health.requests is None:
+            return
+        before = self._done.get(node.id)
+        self._done[node.id] = health.done or 0.0
+        busy = health.requests > 0 or (before is not None and health.done != before)
+        since = None if busy else node.idle_since or now
+        if since != node.idle_since:
+            self._services.nodes.set_idle(node.id, since)
+        if since is not None and node.idle_minutes is not None and now - since > node.idle_minutes * 60:
+            self._end(node, f"nobody has asked it for {node.idle_minutes:g} minutes")
+
+    def _silent(self, node: Node, now: float, why: str) -> None:
+        nodes = self._services.nodes
+        silent = now - node.last_healthy_at
+        if silent < _EVICTED_SECONDS:
+            nodes.set_state(node.id, "unhealthy", why)
+            return
+        nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
+        self._services.take_down(node.launch_id)
+        self._relaunch(node)
+
+    def _relaunch(self, node: Node) -> None:
+        services = self._services
+        launch = services.launches.get(node.launch_id)
+        asked = LaunchAsked.model_validate(launch.request)
+        if not asked.keep:
+            return
+        # The same key for the same node: however many servers see its end, it is launched again once.
+        new_id, is_new = services.launches.add(f"launch-{node.id}", launch.request, f"relaunch-{node.id}")
+        if is_new:
+            log.warning("launching %s again as %s", node.launch_id, new_id)
+        services.workflows.submit(new_id)
+
+    def _end(self, node: Node, why: str) -> None:
+        self._services.nodes.set_state(node.id, "terminating", why)
+        self._services.take_down(node.launch_id)
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while not self._stop.wait(seconds):
+            try:
+                work()
+            except Exception:
+                log.exception("a round of the registry failed; it is made again in %.0f s", seconds)

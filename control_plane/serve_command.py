@@ -1,0 +1,99 @@
+"""`liftoff serve`: the API and the page, and the work behind them."""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from automation import views
+from automation.errors import Stopped
+from control_plane.api import app
+from control_plane.registry import Registry
+from control_plane.services import Services, Settings
+
+_ADMIN: Final = "admin"
+
+
+def serve(
+    *,
+    stack: Annotated[
+        str, typer.Option("--stack", "-s", help="The stack whose settings every launch starts from.")
+    ] = "dev",
+    project: Annotated[
+        Path, typer.Option("--project", help="Folder of the Pulumi program.", envvar="LIFTOFF_PROJECT")
+    ] = Path(),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port of the API.")] = 8080,
+    page_port: Annotated[int, typer.Option("--page-port", help="Port of the launch page.")] = 3000,
+    database: Annotated[
+        str,
+        typer.Option("--database", help="postgresql://… ; left out, an SQLite file.", envvar="LIFTOFF_DATABASE"),
+    ] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of this server, its own among those of one database.")] = "",
+    engines: Annotated[int, typer.Option("--engines", help="Engines at once; 0 is what this host can do.")] = 0,
+    retention_days: Annotated[float, typer.Option("--retention-days", help="Days to keep ended launches.")] = 30.0,
+    catalog_prices: Annotated[
+        bool,
+        typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
+    ] = False,
+) -> None:
+    """Start the API and the launch page."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for loud in ("httpx", "alembic", "botocore"):
+        logging.getLogger(loud).setLevel(logging.WARNING)
+    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices)
+    try:
+        services = Services.open(settings)
+    except Stopped as error:
+        views.choose(as_json=False).stopped(error)
+        raise typer.Exit(error.kind.exit_code) from error
+    registry = Registry(services)
+    built = app.build(services)
+    servers = [_server(built, host, port), _server(built, host, page_port)]
+    services.workflows.start()
+    registry.start()
+    _tell(services, host, port, page_port)
+    _until_ended(servers)
+    registry.stop()
+    services.close()
+    # Threads that carry launches out are not waited for: the next start goes on with them.
+    sys.stdout.flush()
+
+
+def _server(built: FastAPI, host: str, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        # Access logs would hold tokens that somebody put into a URL.
+        uvicorn.Config(built, host=host, port=port, log_level="warning", access_log=False, lifespan="off")
+    )
+
+
+def _until_ended(servers: list[uvicorn.Server]) -> None:
+    def end(_signal: int, _frame: object) -> None:
+        for server in servers:
+            server.should_exit = True
+
+    threads = [threading.Thread(target=server.run, daemon=True) for server in servers[1:]]
+    for thread in threads:
+        thread.start()
+    signal.signal(signal.SIGTERM, end)
+    servers[0].run()
+    end(0, None)
+    for thread in threads:
+        thread.join()
+
+
+def _tell(services: Services, host: str, port: int, page_port: int) -> None:
+    shown = "localhost" if host in {"127.0.0.1", "0.0.0.0"} else host  # noqa: S104 - what a user types is shown
+    page = f"http://{shown}:{page_port}/launch"
+    print(f"API:  http://{shown}:{port}", flush=True)
+    if any(token.revoked_at is None for token in services.tokens.all()):
+        print(f"Page: {page}", flush=True)
+        return
+    token = services.tokens.issue(_ADMIN, "launch")
+    print(f"Page: {page}#token={token}\nThis token is shown once. Others: liftoff token create NAME", flush=True)

@@ -1,0 +1,103 @@
+"""What the API works with."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from control_plane.bell import Bell
+from control_plane.conductor import Conductor
+from control_plane.project import Template
+from control_plane.store.database import Database, sqlite_url
+from control_plane.store.launches import Launches
+from control_plane.store.nodes import Nodes
+from control_plane.store.servers import Servers
+from control_plane.store.tokens import Tokens
+from control_plane.workflows import Workflows, engines_of_this_host
+from provider import places
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server is run.
+
+    Attributes:
+        project: folder of the Pulumi program.
+        stack: the stack whose settings a launch starts from.
+        database: URL; empty takes an SQLite file in Liftoff's state folder.
+        server: a name that no other server of the same database has, the same after a restart.
+        engines: how many engines may run at once; 0 takes what this host can do.
+        retention_days: how long launches that have ended are kept.
+        catalog_only: whether prices are the catalog's, and no cloud is asked for them.
+    """
+
+    project: Path
+    stack: str = "dev"
+    database: str = ""
+    server: str = ""
+    engines: int = 0
+    retention_days: float = 30.0
+    catalog_only: bool = False
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one server."""
+
+    settings: Settings
+    database: Database
+    launches: Launches
+    nodes: Nodes
+    tokens: Tokens
+    servers: Servers
+    template: Template
+    conductor: Conductor
+    workflows: Workflows
+    bell: Bell
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Connect to the database and bring it up to date; nothing is worked on yet.
+
+        Raises:
+            Stopped: the database's URL, the project or the stack can't be used.
+        """
+        state = places.state_folder()
+        own = settings.database or sqlite_url(state / "control-plane.sqlite")
+        template = Template(settings.project, settings.stack, state / "launch-projects")
+        template.check()
+        database = Database(own)
+        database.migrate()
+        bell = Bell()
+        launches, nodes = Launches(database, bell.ring), Nodes(database)
+        server = settings.server or socket.gethostname()
+        conductor = Conductor(launches, nodes, template, server, catalog_only=settings.catalog_only)
+        workflows = Workflows(
+            conductor,
+            launches,
+            # SQLite has one writer at a time: the queue's polling has a file of its own.
+            database.url if settings.database else sqlite_url(state / "workflows.sqlite"),
+            server,
+            settings.engines or engines_of_this_host(),
+        )
+        return cls(
+            settings,
+            database,
+            launches,
+            nodes,
+            Tokens(database),
+            Servers(database, server),
+            template,
+            conductor,
+            workflows,
+            bell,
+        )
+
+    def take_down(self, launch_id: str) -> None:
+        """Let what a launch has made be deleted, by this server or another one."""
+        self.workflows.take_down(launch_id)
+
+    def close(self) -> None:
+        """Stop working, and close the database."""
+        self.workflows.stop()
+        self.database.close()

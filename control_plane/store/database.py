@@ -1,0 +1,99 @@
+"""The connection: SQLite by default, PostgreSQL by its URL; the tables are brought up to date at the start."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+from automation.errors import Kind, Stopped
+
+_LOCK: Final = 7_206_201
+"""Number of PostgreSQL's advisory lock under which one server migrates and the others wait."""
+_WAIT_MS: Final = 20_000
+
+
+class Database:
+    """One database, shared by all threads of this process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(url)
+        self.engine = _engine(self.url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection whose changes all happen, or none."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def answers(self) -> bool:
+        """Tell whether it can be asked."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except Exception:  # noqa: BLE001 - whatever the driver raises, it does not answer
+            return False
+        return True
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's form."""
+        config = Config()
+        config.set_main_option("script_location", str(resources.files("control_plane.store") / "migrations"))
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
+            try:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+            finally:
+                if self.engine.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _LOCK})
+                    connection.commit()
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite file, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return f"sqlite:///{path}"
+
+
+def _with_driver(url: str) -> str:
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return url.replace(scheme, "postgresql+psycopg://", 1)
+    if url.startswith(("postgresql+psycopg://", "sqlite:///")):
+        return url
+    raise Stopped(
+        Kind.CONFIGURATION,
+        "database_url",
+        f"--database: given {url.rsplit('@', maxsplit=1)[-1]!r}; allowed: postgresql://USER@HOST/NAME or sqlite:///FILE",
+        "correct the URL",
+    )
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": _WAIT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
+        # We begin transactions ourselves: the driver begins them late, and a reader that turns writer would fail.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_WAIT_MS}", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

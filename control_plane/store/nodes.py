@@ -1,0 +1,105 @@
+"""The nodes that answered, and what is known of each."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, insert, select, update
+
+from control_plane.store.database import Database
+from control_plane.store.tables import nodes
+
+State = Literal["healthy", "unhealthy", "evicted", "terminating", "gone"]
+
+
+class UnknownNode(Exception):  # noqa: N818 - named after what happened
+    """There is no node of that id."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node. Times in seconds since 1970; None where docs/api.md says null."""
+
+    id: str
+    launch_id: str
+    model: str
+    endpoint: str
+    certificate: str
+    offer: Mapping[str, Any]
+    state: State
+    state_reason: str
+    registered_at: float
+    last_healthy_at: float
+    expires_at: float
+    idle_minutes: float | None
+    idle_since: float | None
+    ended_at: float | None
+
+    def cost(self, now: float) -> float:
+        """Return what its machine has cost so far in USD, by the price of its offer."""
+        hours = ((self.ended_at or now) - self.registered_at) / 3600
+        return float(self.offer["price"]) * max(0.0, hours)
+
+
+class Nodes:
+    """All nodes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, node: Node) -> None:
+        """Record a node that has answered; the same launch has one node, however often it is told."""
+        with self._database.transaction() as connection:
+            known = connection.scalar(select(nodes.c.id).where(nodes.c.launch_id == node.launch_id))
+            if known is None:
+                connection.execute(insert(nodes).values(node.__dict__))
+
+    def get(self, node_id: str) -> Node:
+        """Return a node.
+
+        Raises:
+            UnknownNode: there is none of that id.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(select(nodes).where(nodes.c.id == node_id)).one_or_none()
+        if row is None:
+            raise UnknownNode(node_id)
+        return _node(row)
+
+    def of_launch(self, launch_id: str) -> Node | None:
+        """Return the node of a launch, if it came to one."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(nodes).where(nodes.c.launch_id == launch_id)).one_or_none()
+        return None if row is None else _node(row)
+
+    def all(self, state: State | None = None, *, gone: bool = True) -> list[Node]:
+        """Return the nodes, newest first: of one state, or all, with or without those that have gone."""
+        query = select(nodes).order_by(nodes.c.registered_at.desc(), nodes.c.id)
+        if state is not None:
+            query = query.where(nodes.c.state == state)
+        if not gone:
+            query = query.where(nodes.c.ended_at.is_(None))
+        with self._database.transaction() as connection:
+            return [_node(row) for row in connection.execute(query)]
+
+    def set_state(self, node_id: str, state: State, reason: str) -> None:
+        """Record what became of a node; one that has gone stays so."""
+        now = time.time()
+        values: dict[str, Any] = {"state": state, "state_reason": reason}
+        if state == "gone":
+            values["ended_at"] = now
+        if state == "healthy":
+            values["last_healthy_at"] = now
+        with self._database.transaction() as connection:
+            change = update(nodes).where(nodes.c.id == node_id, nodes.c.ended_at.is_(None)).values(values)
+            connection.execute(change)
+
+    def set_idle(self, node_id: str, since: float | None) -> None:
+        """Record since when nobody has asked a node anything; None while somebody does."""
+        with self._database.transaction() as connection:
+            connection.execute(update(nodes).where(nodes.c.id == node_id).values(idle_since=since))
+
+
+def _node(row: Row[*tuple[Any, ...]]) -> Node:
+    return Node(**row._mapping)

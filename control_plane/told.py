@@ -1,0 +1,114 @@
+"""Launches and nodes in the form of docs/api.md."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from control_plane.store.launches import Attempt, Launch, Launches
+from control_plane.store.nodes import Node, Nodes
+
+_OFFER = ("provider", "region", "zone", "instance_type", "gpu", "spot", "price", "source")
+
+
+def moment(at: float) -> str:
+    """Return a time, given in seconds since 1970, as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_or_none(at: float | None) -> str | None:
+    """Return a time as RFC 3339, or None."""
+    return None if at is None else moment(at)
+
+
+def launch_in_short(launch: Launch) -> dict[str, Any]:
+    """Return a launch as it stands in a list."""
+    return {
+        "job_id": launch.id,
+        "model_name": launch.request["model_name"],
+        "request": dict(launch.request),
+        "status": launch.status,
+        "stage": launch.stage,
+        "percentage": round(launch.percent, 1),
+        "message": launch.message,
+        "created_at": moment(launch.created_at),
+        "started_at": moment_or_none(launch.started_at),
+        "ended_at": moment_or_none(launch.ended_at),
+        "error": launch.error,
+    }
+
+
+def launch_in_full(launch: Launch, launches: Launches, nodes: Nodes) -> dict[str, Any]:
+    """Return a launch with its attempts, stages and node."""
+    # Read before the rest: an event that comes meanwhile is told twice rather than never.
+    event_id = launches.last_event(launch.id)
+    attempts = launches.attempts_of(launch.id)
+    node = nodes.of_launch(launch.id)
+    return {
+        **launch_in_short(launch),
+        "waiting_before": launches.waiting_before(launch),
+        "estimated_seconds_left": _seconds_left(launch, attempts, launches),
+        "timeline": [
+            {
+                "stage": span.stage,
+                "started_at": moment(span.started_at),
+                "ended_at": moment_or_none(span.ended_at),
+            }
+            for span in launches.stages_of(launch.id)
+        ],
+        "attempts": [attempt_of(attempt) for attempt in attempts],
+        "node": None if node is None else node_of(node),
+        "event_id": event_id,
+    }
+
+
+def attempt_of(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt."""
+    return {
+        "number": attempt.number,
+        "offer": {name: attempt.offer[name] for name in _OFFER},
+        "state": attempt.state,
+        "reason": attempt.reason,
+        "started_at": moment_or_none(attempt.started_at),
+        "ended_at": moment_or_none(attempt.ended_at),
+        "error": attempt.error,
+    }
+
+
+def event_data(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """Return an event's data, with its time."""
+    if kind == "attempt":
+        return attempt_of(Attempt(**data))
+    return {**data, "at": moment(at)}
+
+
+def node_of(node: Node) -> dict[str, Any]:
+    """Return a node, without its key."""
+    return {
+        "id": node.id,
+        "job_id": node.launch_id,
+        "model": node.model,
+        "endpoint": node.endpoint,
+        **{name: node.offer[name] for name in ("provider", "region", "zone", "instance_type", "gpu", "spot")},
+        "price_per_hour": node.offer["price"],
+        "cost_so_far": round(node.cost(time.time()), 4),
+        "state": node.state,
+        "state_reason": node.state_reason,
+        "registered_at": moment(node.registered_at),
+        "last_healthy_at": moment(node.last_healthy_at),
+        "expires_at": moment(node.expires_at),
+        "idle_minutes": node.idle_minutes,
+        "idle_since": moment_or_none(node.idle_since),
+        "ended_at": moment_or_none(node.ended_at),
+    }
+
+
+def _seconds_left(launch: Launch, attempts: list[Attempt], launches: Launches) -> float | None:
+    """Return how long it may take from now, by what earlier launches of the same provider took, or None."""
+    if launch.has_ended or launch.started_at is None or not attempts:
+        return None
+    took = launches.durations(str(attempts[-1].offer["provider"]))
+    if not took:
+        return None
+    return round(max(0.0, statistics.median(took) - (time.time() - launch.started_at)), 1)

@@ -1,0 +1,89 @@
+"""The queue of work: each launch and each take-down is a durable workflow, begun again where its server died.
+
+A launch is one step of one workflow: where it stands is in the store and in the stack's state, which are right at every
+moment, and the step may be begun again at any line. DBOS holds the queue, its limit, and what has to be begun again.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from control_plane.conductor import Conductor
+from control_plane.store.launches import Launches
+
+_VERSION: Final = "1"
+"""Of the workflows' form, not of Liftoff: an upgraded server goes on with what the one before it began."""
+_LAUNCHES: Final = "launches"
+_TAKE_DOWNS: Final = "take-downs"
+_POLL_SECONDS: Final = 0.2
+_RECOVERIES: Final = 1_000_000
+"""DBOS gives a workflow up that was begun again too often; a launch is never given up."""
+
+
+class Workflows:
+    """The workflows of one server. One at a time may be started in a process."""
+
+    def __init__(self, conductor: Conductor, launches: Launches, url: str, server: str, engines: int) -> None:
+        self._launches = launches
+        config: DBOSConfig = {
+            "name": "liftoff",
+            "system_database_url": url,
+            "executor_id": server,
+            "application_version": _VERSION,
+            "log_level": "WARNING",
+            "max_executor_threads": engines + 16,
+        }
+        DBOS(config=config)
+        # Who is asked for by name after a restart has to have the same name then.
+        self._launch = _workflow("launch", conductor.carry_out)
+        self._take_down = _workflow("take_down", conductor.take_down)
+        self._engines = engines
+
+    def start(self) -> None:
+        """Begin to work, and take up what was recorded or begun before the last end."""
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        DBOS.launch()
+        for name in (_LAUNCHES, _TAKE_DOWNS):
+            DBOS.register_queue(name, worker_concurrency=self._engines, polling_interval_sec=_POLL_SECONDS)
+        for launch in self._launches.open():
+            self.submit(launch.id)
+
+    def submit(self, launch_id: str) -> None:
+        """Put a launch into the queue; it is there once, however often it is put."""
+        with SetWorkflowID(launch_id):
+            DBOS.enqueue_workflow(_LAUNCHES, self._launch, launch_id)
+
+    def take_down(self, launch_id: str, number: int = 1) -> None:
+        """Put the take-down of a launch into the queue; `number` counts the tries."""
+        with SetWorkflowID(f"take-down-{launch_id}-{number}"):
+            DBOS.enqueue_workflow(_TAKE_DOWNS, self._take_down, launch_id)
+
+    def adopt(self, launch_id: str) -> None:
+        """Let some server that lives go on with a launch whose server has died."""
+        DBOS.resume_workflow(launch_id, queue_name=_LAUNCHES)
+
+    def stop(self) -> None:
+        """End without waiting for what runs: it is begun again at the next start."""
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+
+
+def _workflow(name: str, work: Callable[[str], None]) -> Callable[[str], None]:
+    @DBOS.step(name=f"{name}_step")
+    def step(launch_id: str) -> None:
+        work(launch_id)
+
+    @DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
+    def run(launch_id: str) -> None:
+        step(launch_id)
+
+    return run
+
+
+def engines_of_this_host() -> int:
+    """Return how many engines may run at once: each waits most of the time, and takes about 400 MiB."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    by_memory = pages * size // (1024**3)
+    return max(1, min(by_memory, 4 * (os.cpu_count() or 1)))
