@@ -13,6 +13,8 @@ import typer
 
 from automation import backend, errors, outputs, takedown, views
 from automation import launch as launching
+from automation.checks.checker import Checker
+from automation.checks.quota import TOO_LOW
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
 from automation.offer_options import CatalogPrices, Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
@@ -88,7 +90,7 @@ def launch(
         _refuse_choice_without_offers(region, instance_type, gpu, max_price)
         _agree_to_cost(request, asked=not (yes or json_lines))
         with view:
-            result = launching.launch(request, view, _interrupts())
+            result = launching.launch(request, view, _interrupts(), checker=_checker())
         talk = "" if result.failure else _talk(stack, result.outputs)
         view.launched(result, talk)
     except Stopped as error:
@@ -209,13 +211,21 @@ def _launch_plan(request: LaunchRequest, asked: Wanted, view: views.View, *, ask
     if asks and sys.stdin.isatty() and sys.stdout.isatty() and found.offers:
         typer.confirm(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?", abort=True)
     with view:
-        result, _ = plan.launch(request, found.offers, view, _interrupts())
+        result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker())
     last = result.result
     talk = _talk(request.stack, last.outputs) if last is not None and result.ok else ""
     view.planned(result, talk)
     if last is None:
-        return Kind.CAPACITY.exit_code
+        of_quota = all(attempt.skipped.startswith(TOO_LOW) for attempt in result.attempts)
+        return (Kind.QUOTA if of_quota else Kind.CAPACITY).exit_code
     return last.failure.kind.exit_code if last.failure else 0
+
+
+def _checker() -> Checker:
+    # Imported when something is launched: it takes boto3.
+    from automation.checks.before_launch import BeforeLaunch
+
+    return BeforeLaunch()
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

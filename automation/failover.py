@@ -23,7 +23,7 @@ class Attempt:
     Attributes:
         offer: the offer.
         result: how its update ended; None where it was not tried.
-        skipped: why it was not tried: a block, or empty.
+        skipped: why it was not tried: a block or a quota, or empty.
         seconds: from its beginning to the beginning of the next, or to the end.
     """
 
@@ -75,6 +75,7 @@ def run(
     tell: Callable[[str], None],
     wait: Callable[[float], bool],
     clock: Callable[[], float] = time.time,
+    why_not: Callable[[Offer], str] | None = None,
 ) -> PlanResult:
     """Try the offers in order until one works.
 
@@ -85,17 +86,23 @@ def run(
         tell: is told each decision.
         wait: waits so many seconds; True ends the plan.
         clock: the time in seconds since 1970.
+        why_not: says why an offer is not to be tried, or nothing; asked when its turn comes, maybe more than once.
     """
+
+    def skipped(offer: Offer) -> str:
+        hit = _hit(blocked, offer, clock())
+        return _reason(hit, clock()) if hit is not None else why_not(offer) if why_not is not None else ""
+
     attempts: list[Attempt] = []
     left = list(plan)
     boots = retries = 0
     dirty = False
     while left:
         offer = left.pop(0)
-        hit = _hit(blocked, offer, clock())
-        if hit is not None:
-            attempts.append(Attempt(offer, None, _reason(hit, clock()), 0.0))
-            site.skip(offer, attempts[-1].skipped)
+        reason = skipped(offer)
+        if reason:
+            attempts.append(Attempt(offer, None, reason, 0.0))
+            site.skip(offer, reason)
             continue
         began = clock()
         result = site.attempt(offer, left[0] if left else None)
@@ -118,7 +125,7 @@ def run(
         boots += failure.kind is Kind.BOOT
         if _ends_plan(failure, block, boots):
             break
-        following = next((other for other in left if _hit(blocked, other, clock()) is None), None)
+        following = next((other for other in left if not skipped(other)), None)
         if following is None:
             continue
         tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from automation import stack_file, stages
+from automation.checks.checker import Checker, Stack
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event, Progress
@@ -109,16 +110,26 @@ class _Shown:
         self.progress = following
 
 
-def launch(request: LaunchRequest, reporter: Reporter, interrupts: Interrupts) -> LaunchResult:
+def launch(
+    request: LaunchRequest, reporter: Reporter, interrupts: Interrupts, checker: Checker | None = None
+) -> LaunchResult:
     """Bring the stack to its settings and wait until its endpoint answers.
 
+    Args:
+        request: what the user asked for.
+        reporter: is told how it goes.
+        interrupts: the user's Ctrl-C.
+        checker: looks up first what the launch needs; None looks nothing up.
+
     Raises:
-        Stopped: the request can't be used; nothing has been asked of anybody.
+        Stopped: the request can't be used, or lacks what only a person can give; nothing has been made.
     """
     wall = time.time()
     shown = _Shown(reporter)
     config = overrides(request)
     asked = validate(request.project, request.stack, config)
+    if checker is not None:
+        checker.node(Stack(request.project, request.stack, config), asked, reporter.note)
     with Session(request.project, request.stack, interrupts, reporter) as session:
         session.journal.write("request", {"stack": request.stack, "config": config, "keep": request.keep, "wall": wall})
         result = _update(session, asked, config, shown)

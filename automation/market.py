@@ -107,7 +107,7 @@ def find(need: Need, wanted: Wanted, prices: Prices = catalog_prices) -> Found:
     """
     try:
         model = catalog.model(need.model)
-        _check_names(wanted)
+        check_names(wanted)
         fits: dict[tuple[str, str], Fit] = {}
         refused: list[str] = []
         for kind in catalog.instance_types():
@@ -155,7 +155,12 @@ def _asked_for(kind: catalog.InstanceType, wanted: Wanted) -> bool:
     return regions and all(not allowed or value in allowed for allowed, value in pairs)
 
 
-def _check_names(wanted: Wanted) -> None:
+def check_names(wanted: Wanted) -> None:
+    """Refuse names that the catalog does not have.
+
+    Raises:
+        UnknownName: with the names that it has.
+    """
     for gpu in wanted.gpus:
         catalog.gpu(gpu)
     for provider in wanted.providers:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from automation import failover, stack_file
 from automation.blocked import Blocked
+from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import PlanResult
 from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
@@ -73,11 +74,21 @@ def launch(
     reporter: Reporter,
     interrupts: Interrupts,
     resumption: Resumption | None = None,
+    checker: Checker | None = None,
 ) -> tuple[PlanResult, str]:
     """Try the offers in order; return what happened to each, and the launch's id.
 
+    Args:
+        request: what the user asked for.
+        plan: the offers.
+        reporter: is told how it goes.
+        interrupts: the user's Ctrl-C.
+        resumption: how a plan goes on that another process began.
+        checker: looks up first what the launch needs; None looks nothing up.
+
     Raises:
-        Stopped: the request can't be used, or the stack is in use; nothing has been asked of any cloud.
+        Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
+            been made.
     """
     if not plan:
         raise Stopped(
@@ -90,6 +101,9 @@ def launch(
     # Nothing may be found wrong only after the first offers have been paid for.
     for offer in plan:
         validate(request.project, request.stack, {**config, **_with_keys(request, offer)})
+    why_not: WhyNot | None = None
+    if checker is not None:
+        plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
     blocked = Blocked(places.state_folder() / "blocked.sqlite")
     launch_id = resumption.launch_id if resumption else None
     with Session(request.project, request.stack, interrupts, reporter, launch_id) as session:
@@ -105,7 +119,8 @@ def launch(
         if resumption is None or not resumption.begun:
             _refuse_used(session)
         site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody())
-        return failover.run(plan, site, blocked, reporter.note, interrupts.wait), session.launch_id
+        ended = failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not)
+        return ended, session.launch_id
 
 
 class _Stack:

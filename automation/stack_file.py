@@ -90,6 +90,12 @@ def overrides(project: Path, given: Mapping[str, str]) -> dict[str, str]:
 def read(project: Path, stack: str, given: Mapping[str, str]) -> Values:
     """Return the values that the program will see; a secret's value stays encrypted and is not among them."""
     name = project_name(project)
+    values = everything(project, stack, given)
+    return Values({key.removeprefix(f"{name}:"): value for key, value in values.items() if key.startswith(f"{name}:")})
+
+
+def everything(project: Path, stack: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return all values with their full keys, those of the clouds' providers among them; a secret's is `SECRET`."""
     values: dict[str, Any] = {}
     for key, declared in _load(_project_file(project)).get("config", {}).items():
         if isinstance(declared, Mapping) and "default" in declared:
@@ -98,7 +104,7 @@ def read(project: Path, stack: str, given: Mapping[str, str]) -> Values:
         values[str(key)] = SECRET if isinstance(value, Mapping) and "secure" in value else value
     for key, value in given.items():
         _put(values, key, value)
-    return Values({key.removeprefix(f"{name}:"): value for key, value in values.items() if key.startswith(f"{name}:")})
+    return values
 
 
 def _put(values: dict[str, Any], key: str, value: str) -> None:

@@ -85,6 +85,13 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise self._refused("write", key, error) from error
 
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self._client.delete_object(Bucket=self._storage.bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise self._refused("delete", key, error) from error
+
     def delete_below(self, prefix: str) -> None:
         """Delete every object whose key starts with a prefix; no object is no error."""
         try:

@@ -5,12 +5,38 @@ from contextlib import contextmanager
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from automation.cloud_api.refused import Refused
 
-QUICK = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"})
+QUICK = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"max_attempts": 2, "mode": "standard"},
+    # Some questions are asked side by side.
+    max_pool_connections=32,
+)
 """For questions that a person waits for; times in seconds."""
+
+
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    # A login by SSO that has run out.
+    SSOError,
+    TokenRetrievalError,
+)
 
 
 def session() -> boto3.Session:
@@ -31,7 +57,7 @@ def answers() -> Iterator[None]:
         told = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise Refused(told.get("Code", "Unknown"), told.get("Message", str(error)), status) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
+    except _NO_CREDENTIALS as error:
         raise Refused("no_credentials", str(error)) from error
     except BotoCoreError as error:
         raise Refused("unreachable", str(error)) from error

@@ -17,7 +17,7 @@ API: Final = "https://www.googleapis.com/compute/v1/"
 METADATA_BYTES: Final = 256 * 1024
 """https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations: one value."""
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_QUOTAS: Final = {
+GPU_QUOTAS: Final = {
     "nvidia-l4": "L4",
     "nvidia-tesla-t4": "T4",
     "nvidia-tesla-a100": "A100",
@@ -120,7 +120,7 @@ def accelerators_are_for_n1(request: Request) -> str | None:
     """Only N1 takes GPUs, the others carry theirs: https://cloud.google.com/compute/docs/gpus (wording unverified)."""
     size = last_part(request.inputs["machineType"])
     if request.inputs.get("guestAccelerators") and not size.startswith("n1-"):
-        wanted = _gpu(request)[0]
+        wanted = gpu_of(request)[0]
         carried = request.world.market.machine("gcp", size)
         if carried and carried.gpu == wanted:
             return None  # naming what the type carries anyway is allowed
@@ -130,7 +130,7 @@ def accelerators_are_for_n1(request: Request) -> str | None:
 
 def gpus_end_on_maintenance(request: Request) -> str | None:
     """A GPU can't migrate: https://cloud.google.com/compute/docs/instances/setting-vm-host-options."""
-    if _gpu(request)[0] and at(request.inputs, "scheduling.onHostMaintenance") != "TERMINATE":
+    if gpu_of(request)[0] and at(request.inputs, "scheduling.onHostMaintenance") != "TERMINATE":
         return errors.text("gcp", "configuration")
     return None
 
@@ -141,16 +141,12 @@ def spot_settings(request: Request) -> str | None:
     https://cloud.google.com/compute/docs/instances/create-use-spot; the default: resource_compute_instance.go.
     """
     scheduling = request.inputs.get("scheduling") or {}
-    if _is_spot(request.inputs) and scheduling.get("automaticRestart", True) is not False:
+    if is_spot(request.inputs) and scheduling.get("automaticRestart", True) is not False:
         return errors.text("gcp", "automatic_restart")
     if scheduling.get("provisioningModel") == "SPOT" and scheduling.get("preemptible") is not True:
         # The plugin's documentation of provisioningModel asks for both; the API's wording is unverified.
         return _googleapi(400, "Scheduling must have preemptible be true when provisioning model is SPOT.", "invalid")
-    if (
-        "instanceTerminationAction" in scheduling
-        and not _is_spot(request.inputs)
-        and "maxRunDuration" not in scheduling
-    ):
+    if "instanceTerminationAction" in scheduling and not is_spot(request.inputs) and "maxRunDuration" not in scheduling:
         return _googleapi(
             400, "instanceTerminationAction needs a SPOT provisioning model or a maximum run duration.", "invalid"
         )
@@ -176,17 +172,17 @@ def network_exists(request: Request) -> str | None:
 def quota(request: Request) -> str | None:
     """GPUs by type and region, apart for spot, and in all regions: https://cloud.google.com/compute/resource-usage#gpu_quota."""
     market, region = request.world.market, region_of(zone_of(request))
-    gpu, count = _gpu(request)
+    gpu, count = gpu_of(request)
     if not gpu:
         return None
-    spot = _is_spot(request.inputs)
-    name = f"{'PREEMPTIBLE_' if spot else ''}NVIDIA_{_QUOTAS.get(gpu, gpu.removeprefix('nvidia-').upper())}_GPUS"
+    spot = is_spot(request.inputs)
+    name = f"{'PREEMPTIBLE_' if spot else ''}NVIDIA_{GPU_QUOTAS.get(gpu, gpu.removeprefix('nvidia-').upper())}_GPUS"
     used = everywhere = 0
     for record in request.world.truth.find("gcp", INSTANCE):
         other = Request(request.world, record.token, record.urn, record.inputs, request.config)
-        of_other, has = _gpu(other)
+        of_other, has = gpu_of(other)
         everywhere += has
-        if of_other == gpu and _is_spot(record.inputs) == spot and record.region == region:
+        if of_other == gpu and is_spot(record.inputs) == spot and record.region == region:
             used += has
     limit = market.quotas.get(("gcp", region, name))
     if limit is not None and used + count > limit:
@@ -234,7 +230,7 @@ def _label(text: str) -> bool:
     return all(letter in "_-" or letter.isdigit() or (letter.isalpha() and not letter.isupper()) for letter in text)
 
 
-def _gpu(request: Request) -> tuple[str, int]:
+def gpu_of(request: Request) -> tuple[str, int]:
     """Return the GPU that an instance would have, and how many."""
     for accelerator in request.inputs.get("guestAccelerators") or []:
         return last_part(str(accelerator["type"])), int(accelerator["count"])
@@ -242,7 +238,7 @@ def _gpu(request: Request) -> tuple[str, int]:
     return (machine.gpu, machine.gpus) if machine else ("", 0)
 
 
-def _is_spot(inputs: Values) -> bool:
+def is_spot(inputs: Values) -> bool:
     scheduling = inputs.get("scheduling") or {}
     return scheduling.get("provisioningModel") == "SPOT" or scheduling.get("preemptible") is True
 

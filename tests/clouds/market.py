@@ -170,6 +170,10 @@ class Market:
         vcpus = int(found["VCpuInfo"]["DefaultVCpus"])
         return Machine(vcpus, gpus[0]["Name"] if gpus else "", int(gpus[0]["Count"]) if gpus else 0, aws_family(size))
 
+    def azure_sizes(self) -> dict[str, Machine]:
+        """Return Azure's sizes."""
+        return {**_AZURE, **{size: machine for (of, size), machine in self._extra.items() if of == "azure-native"}}
+
     def zones(self, provider: str, region: str) -> tuple[str, ...]:
         """Return a region's zones."""
         if provider == "aws":

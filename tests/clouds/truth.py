@@ -60,10 +60,13 @@ class Truth:
     Attributes:
         clock: gives the time in seconds since 1970.
         lock: held by whoever has to look and change in one step.
+        watchers: told of what was done (`Create`, `Update`, `Delete`, `Evict`) and to which resource, in order and with
+            the lock held.
     """
 
     clock: Callable[[], float] = time.time
     lock: threading.RLock = field(default_factory=threading.RLock)
+    watchers: list[Callable[[str, Record], None]] = field(default_factory=list)
     _records: dict[tuple[str, str], Record] = field(default_factory=dict)
     _made: dict[str, int] = field(default_factory=dict)
     _happenings: list[Happening] = field(default_factory=list)
@@ -153,6 +156,8 @@ class Truth:
 
     def _note(self, method: str, record: Record) -> None:
         self._happenings.append(Happening(self.clock(), method, record.provider, record.token, record.id))
+        for watcher in self.watchers:
+            watcher(method, record)
 
 
 def digest(*parts: object, digits: int = 17) -> str:

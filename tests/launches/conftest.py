@@ -3,6 +3,7 @@
 import itertools
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from provider.storage import Storage
+from tests.clouds import aws_api, http_api
+from tests.clouds.azure_api import AzureApi
 from tests.clouds.fixtures import Clouds, clouds
+from tests.clouds.gcp_api import GcpApi
 from tests.e2e.conftest import ROOT, Desk, Finished, _environment
 from tests.session.conftest import storage, weights
 
@@ -36,12 +40,16 @@ class Site:
     """A user's desk at the emulated clouds, whose machines are nodes of this process.
 
     Attributes:
+        azure: Azure's API, as the desk's credentials reach it.
+        gcp: Google's.
         fails: the codes with which the next boots fail, in order; empty text lets one succeed.
     """
 
     desk: Desk
     clouds: Clouds
     config: dict[str, str]
+    azure: AzureApi
+    gcp: GcpApi
     fails: list[str] = field(default_factory=list)
     nodes: dict[str, Node] = field(default_factory=dict)
 
@@ -63,9 +71,31 @@ def site(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iter
 
 
 def site_of(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iterator[Site]:
-    """Yield a desk with the bucket's keys in its stack; at the end everything of it is destroyed."""
+    """Yield a desk with the clouds' credentials and the bucket's keys in its stack; at its end all is destroyed."""
+    pair = http_api.certificate()
+    authority = tmp_path / "azure.pem"
+    authority.write_text(pair.certificate)
+    azure, gcp = AzureApi(world=clouds.world), GcpApi(world=clouds.world)
+    with ExitStack() as apis:
+        aws = apis.enter_context(aws_api.served(clouds.world))
+        apis.enter_context(http_api.served(azure, pair))
+        apis.enter_context(http_api.served(gcp))
+        credentials = {**aws.environment, **azure.environment(str(authority)), **gcp.environment()}
+        yield from _desk_of(tmp_path, clouds, storage, weights, credentials, azure, gcp)
+
+
+def _desk_of(
+    tmp_path: Path,
+    clouds: Clouds,
+    storage: Storage,
+    weights: str,
+    credentials: dict[str, str],
+    azure: AzureApi,
+    gcp: GcpApi,
+) -> Iterator[Site]:
     environment = {
         **_environment(tmp_path),
+        **credentials,
         "PULUMI_DEBUG_PROVIDERS": clouds.environment,
         # The engine's own plugins for the clouds may not be looked for where there is no network.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -82,7 +112,7 @@ def site_of(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> I
         "lifetimeSeconds": "3600",
         "gcp:project": "emulated-project",
     }
-    made = Site(desk, clouds, config)
+    made = Site(desk, clouds, config, azure, gcp)
     numbers = itertools.count(1)
     world = clouds.world
     world.on_address = lambda provider, inputs: f"127.8.{secrets.randbelow(250) + 1}.{next(numbers)}"

@@ -111,3 +111,44 @@ def test_a_preview_imports_the_sdk_of_its_own_cloud_only(site: Site) -> None:
     packages = {name.partition(".")[0] for name in imported}
     assert packages.isdisjoint({"pulumi_aws", "pulumi_gcp"})
     assert "pulumi_azure_native" in packages
+
+
+def test_a_plan_passes_over_what_the_quota_does_not_allow_and_makes_nothing_for_it(site: Site) -> None:
+    for family in ("LowPriorityCores", "Total Regional Cores"):
+        site.clouds.market.quotas["azure-native", "eastus", family] = 3
+    choice = ("--provider", "azure", "--provider", "gcp", "--instance-type", PLACES["azure"]["instanceType"])
+    del site.desk.environment["GOOGLE_OAUTH_ACCESS_TOKEN"]
+    launched = site.launch(*choice, "--region", "eastus", "--region", "westus2")
+    assert launched.code == 0, launched.text
+    attempts = {one["offer"]["region"]: one for one in last(launched, "plan")["attempts"]}
+    assert "36 vCPUs needed, 0 of 3 used" in attempts["eastus"]["skipped"]
+    assert (attempts["westus2"]["skipped"], attempts["westus2"]["failure"]) == ("", None)
+    assert [machine.region for machine in site.machines("azure")] == ["westus2"]
+
+
+def test_a_launch_that_lacks_credentials_or_the_bucket_ends_before_anything_is_made(site: Site) -> None:
+    wrong = {**site.config, "weights": f"{site.config['weights']}-of-nobody"}
+    unread = site.desk.run("check", "--stack", site.desk.stack, "--provider", "gcp", "--json")
+    assert unread.code == 13, unread.text
+    lacking = site.launch(provider="gcp", **{**PLACES["gcp"], "weights": wrong["weights"]})
+    assert (lacking.code, last(lacking, "error")["code"]) == (13, "check_bucket"), lacking.text
+    site.desk.environment["ARM_CLIENT_SECRET"] = "a-wrong-client-secret"
+    refused = site.launch(provider="azure", **PLACES["azure"])
+    assert (refused.code, last(refused, "error")["kind"]) == (12, "credentials"), refused.text
+    assert "a-wrong-client-secret" not in refused.text
+    assert site.clouds.truth.find() == []
+
+
+@pytest.mark.parametrize("provider", ["azure", "gcp"])
+def test_what_check_finds_ready_is_launched(site: Site, provider: str) -> None:
+    values = {**site.config, **PLACES[provider], "provider": provider}
+    options: list[str] = []
+    for key, value in values.items():
+        options += ["--plaintext", f"{key if ':' in key else f'liftoff:{key}'}={value}"]
+    done = site.desk.pulumi("config", "set-all", "--path", "--stack", site.desk.stack, *options)
+    assert done.code == 0, done.text
+    checked = site.desk.run("check", "--stack", site.desk.stack, "--provider", provider, "--json")
+    assert checked.code == 0, checked.text
+    assert {one["state"] for one in checked.records if one["type"] == "finding"} == {"ok"}
+    launched = site.desk.run("launch", "--stack", site.desk.stack, "--json", "--yes")
+    assert launched.code == 0, launched.text

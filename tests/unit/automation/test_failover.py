@@ -148,6 +148,21 @@ def test_what_a_cancelled_update_may_have_made_is_looked_for(blocked: Blocked) -
     assert site.cleared == [True]
 
 
+def test_an_offer_that_can_not_be_had_is_passed_over_with_its_reason(blocked: Blocked) -> None:
+    first, second, third = offer(zone="us-east-1a"), offer(zone="us-east-1b"), offer(zone="eu-west-1a")
+    site = FakeSite(answer("aws", "InsufficientInstanceCapacity"), None)
+    clock = Clock()
+
+    def why_not(one: Offer) -> str:
+        return "quota too low: 8 needed, 0 of 4 used" if one == second else ""
+
+    ended = failover.run([first, second, third], site, blocked, lambda _: None, clock.wait, clock, why_not)
+    assert [attempt.skipped for attempt in ended.attempts] == ["", "quota too low: 8 needed, 0 of 4 used", ""]
+    assert site.tried == [first, third]
+    # The network stays only for the offer that is really the next.
+    assert site.cleared == [False]
+
+
 def test_nothing_is_left_when_no_offer_works(blocked: Blocked) -> None:
     site = FakeSite(answer("aws", "InsufficientInstanceCapacity"), UNKNOWN)
     ended = run([offer(), offer(zone="us-east-1b")], site, blocked)

@@ -1,0 +1,144 @@
+"""AWS's API over HTTP: moto's server, which the emulated plugin keeps in step with its truth.
+
+An instance that the plugin makes is also one there, with its id, tags, zone and state; so whoever asks the API finds
+what the plugin made, and nothing else. Images, networks and addresses are not carried over.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from unittest import mock
+
+import httpx
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.exceptions import DryRunClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import InstanceState
+from moto.ec2.responses import EC2Response
+from moto.server import ThreadedMotoServer
+from moto.servicequotas.exceptions import NoSuchResource
+from moto.servicequotas.models import ServiceQuotasBackend
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend
+
+from tests.clouds.aws_rules import ACCOUNT, DEEP_LEARNING, INSTANCE, is_spot
+from tests.clouds.cloud import World
+from tests.clouds.truth import Record, digest
+
+_UNLIMITED: Final = 10_000.0
+_QUOTAS: Final = {
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html and ec2-on-demand-instances.html; the
+    # market counts all of P as one.
+    "L-3819A6DF": ("All G and VT Spot Instance Requests", "g-spot"),
+    "L-7212CCBC": ("All P4, P3 and P2 Spot Instance Requests", "p-spot"),
+    "L-C4BD4855": ("All P5 Spot Instance Requests", "p-spot"),
+    "L-DB2E81BA": ("Running On-Demand G and VT instances", "g-on-demand"),
+    "L-417A185B": ("Running On-Demand P instances", "p-on-demand"),
+}
+_STATES: Final = {"creating": ("pending", 0), "ready": ("running", 16), "stopped": ("stopped", 80)}
+
+
+@dataclass(frozen=True)
+class AwsApi:
+    """The server's address, and credentials that it takes."""
+
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which boto3 finds it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "emulated",
+            "AWS_SECRET_ACCESS_KEY": "emulated-secret-key",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+@contextmanager
+def served(world: World) -> Iterator[AwsApi]:
+    """Serve AWS's API for the emulated clouds, for the time of the block; moto's state is this process's, and reset."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    with ExitStack() as patches:
+        for patch in _from_market(world):
+            patches.enter_context(patch)
+        server.start()
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        httpx.post(f"{url}/moto-api/reset", trust_env=False).raise_for_status()
+        for record in world.truth.find("aws", INSTANCE):
+            _follow("Create", record)
+        world.truth.watchers.append(_follow)
+        try:
+            yield AwsApi(url)
+        finally:
+            world.truth.watchers.remove(_follow)
+            server.stop()
+
+
+def _follow(method: str, record: Record) -> None:
+    """Do to moto's instance what was done to the plugin's."""
+    if record.provider != "aws" or record.token != INSTANCE:
+        return
+    backend: Any = ec2_backends[ACCOUNT][record.region]
+    if method == "Create":
+        zone = record.outputs.get("availabilityZone")
+        # It gives each instance an id of its own making.
+        with mock.patch("moto.ec2.models.instances.random_instance_id", return_value=record.id):
+            backend.run_instances(
+                record.inputs.get("ami", ""),
+                1,
+                None,
+                [],
+                instance_type=record.inputs["instanceType"],
+                is_instance_type_default=False,
+                region_name=record.region,
+                placement=zone,
+                tags={"instance": dict(record.tags)},
+                instance_market_options={"MarketType": "spot"} if is_spot(record.inputs) else None,
+            )
+    elif method in {"Delete", "Evict", "Forget"}:
+        backend.terminate_instances([record.id])
+        return
+    instance = backend.get_instance(record.id)
+    if method == "Update":
+        backend.delete_tags([record.id], {tag["key"]: tag["value"] for tag in instance.get_tags()})
+        backend.create_tags([record.id], dict(record.tags))
+    instance._state = InstanceState(*_STATES.get(record.state, ("running", 16)))
+
+
+def _would_have_succeeded() -> None:
+    raise DryRunClientError
+
+
+def _from_market(world: World) -> Iterator[Any]:
+    """Let moto answer what it does not know: EC2's quotas and dry runs, and the images of AWS's own parameters."""
+
+    def quota(backend: ServiceQuotasBackend, service_code: str, quota_code: str) -> dict[str, Any]:
+        if service_code != "ec2" or quota_code not in _QUOTAS:
+            raise NoSuchResource
+        name, family = _QUOTAS[quota_code]
+        limit = world.market.quotas.get(("aws", backend.region_name, family), _UNLIMITED)
+        return {"ServiceCode": "ec2", "QuotaCode": quota_code, "QuotaName": name, "Value": float(limit)}
+
+    original = SimpleSystemManagerBackend.get_parameter
+
+    def parameter(backend: SimpleSystemManagerBackend, name: str) -> Parameter | None:
+        if name not in DEEP_LEARNING:
+            return original(backend, name)
+        make: Any = Parameter
+        image = f"ami-{digest(backend.region_name, name)}"
+        found: Parameter = make(ACCOUNT, name, image, "String", None, None, None, 1767225600.0, 1, "aws:ec2:image")
+        return found
+
+    authorize = EC2Response._authenticate_and_authorize_normal_action
+
+    def authorize_dry_run(response: EC2Response, resource: str = "*") -> None:
+        """End a dry run once it is known to be allowed, as EC2 does: moto knows dry runs of some actions only."""
+        authorize(response, resource)
+        if response._get_param("DryRun"):
+            setattr(response, camelcase_to_underscores(response._get_action()), _would_have_succeeded)
+
+    yield mock.patch.object(EC2Response, "_authenticate_and_authorize_normal_action", authorize_dry_run)
+    yield mock.patch.object(ServiceQuotasBackend, "get_service_quota", quota)
+    yield mock.patch.object(SimpleSystemManagerBackend, "get_parameter", parameter)
