@@ -1,7 +1,7 @@
 // One attempt to get a machine: what was asked for, what happened, and what the cloud said.
 
 import { h, time } from "./dom.js";
-import { duration, place, price, secondsBetween } from "./format.js";
+import { duration, gpuName, place, price, secondsBetween } from "./format.js";
 import { mark, stateWord } from "./state_words.js";
 
 /** @typedef {import("./contract.js").Attempt} Attempt */
@@ -19,7 +19,7 @@ export function attemptItem(attempt) {
     h(
       "div",
       { class: "attempt-body" },
-      h("p", { class: "attempt-head" }, h("strong", {}, offer.instance_type), ` ${offer.gpu || "CPU only"}`, h("span", { class: "attempt-state" }, stateWord(state))),
+      h("p", { class: "attempt-head" }, h("strong", {}, offer.instance_type), ` ${gpuName(offer.gpu)}`, h("span", { class: "attempt-state" }, stateWord(state))),
       h("p", { class: "sub" }, [place(offer), market, price(offer.price)].filter(Boolean).join(" · ")),
       reason ? h("p", { class: "attempt-reason" }, reason) : null,
       error ? failureText(error) : null,

@@ -4,8 +4,8 @@ import { Problem, Unreachable, get, query } from "./api.js";
 import { combobox } from "./combobox.js";
 import { fill, find, h, template } from "./dom.js";
 import { clearProblem, showProblem } from "./field_errors.js";
-import { cost, count, parameters, place, plural, price, providerName } from "./format.js";
-import { PLACE, at, choices, nothingFits, offersTable, refusals } from "./offers.js";
+import { cost, count, gpuName, parameters, place, plural, price, providerName } from "./format.js";
+import { PLACE, at, choices, fixed, nothingFits, offersTable, refusals } from "./offers.js";
 import { submit } from "./submit.js";
 
 /** @typedef {import("./contract.js").Catalog} Catalog */
@@ -217,7 +217,7 @@ class LaunchForm {
     }
     const hours = Number(this.input("lifetime_hours").value);
     const most = first.price === 0 ? "" : hours > 0 ? `, at most ${cost(first.price * hours)} in ${count(hours)} h` : "";
-    fill(summary, "First: ", h("strong", {}, first.instance_type), ` at ${place(first)}, ${price(first.price)}${most}.`);
+    fill(summary, "First: ", h("strong", {}, first.instance_type), `${first.provider === "local" ? "" : ` at ${place(first)}`}, ${price(first.price)}${most}.`);
   }
 
   /** What might be changed so that something fits. */
@@ -244,7 +244,8 @@ class LaunchForm {
   /** @param {Offer} offer */
   choose(offer) {
     const back = document.activeElement?.getAttribute("aria-label");
-    for (const name of PLACE) this.input(name).value = offer[name];
+    const where = fixed(offer);
+    for (const name of PLACE) this.input(name).value = where[name];
     const market = this.input("market");
     // A spot offer of the same type would be tried before the on-demand one that was chosen.
     if (!offer.spot && offer.price > 0 && market.value === "auto") {
@@ -334,6 +335,6 @@ const modelOption = (model) => ({
 function optionWords(name, value, offer) {
   const from = offer.price === 0 ? "free" : `from ${price(offer.price)}`;
   if (name === "provider") return `${providerName(value)}: ${value === "local" ? "free, on the CPU" : from}`;
-  if (name === "instance_type") return `${value} (${offer.gpu || "CPU"}): ${from}`;
+  if (name === "instance_type") return `${value} (${gpuName(offer.gpu)}): ${from}`;
   return `${value}: ${from}`;
 }

@@ -12,6 +12,9 @@ const PROVIDERS = { aws: "AWS", azure: "Azure", gcp: "Google Cloud", local: "Thi
 /** @param {string} provider */
 export const providerName = (provider) => PROVIDERS[provider] ?? provider;
 
+/** @param {string} gpu */
+export const gpuName = (gpu) => (gpu && gpu !== "none" ? gpu : "CPU only");
+
 /** @param {{provider: string, region: string, zone?: string}} where */
 export function place({ provider, region, zone }) {
   if (provider === "local") return providerName(provider);

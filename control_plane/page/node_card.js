@@ -6,7 +6,7 @@ import { announce } from "./announce.js";
 import { confirmed } from "./confirm.js";
 import { copyButton } from "./copy.js";
 import { facts, fill, h, time } from "./dom.js";
-import { ago, cost, duration, moment, place, price, shortId } from "./format.js";
+import { ago, cost, duration, gpuName, moment, place, price, shortId } from "./format.js";
 import { pill, stateWord } from "./state_words.js";
 
 /** @typedef {import("./contract.js").LiveNode} LiveNode */
@@ -98,7 +98,7 @@ function nodeFacts(node) {
   return facts(
     [over ? "Cost" : "Cost so far", h("strong", { class: "cost" }, cost(node.cost_so_far))],
     ["Price", [price(node.price_per_hour), market ? ` ${market}` : ""].join("")],
-    ["Machine", `${node.instance_type} (${node.gpu || "CPU"})`],
+    ["Machine", `${node.instance_type} (${gpuName(node.gpu)})`],
     ["Place", place(node)],
     over
       ? ["Ended", node.ended_at ? time(node.ended_at, moment(node.ended_at)) : "yes"]

@@ -1,7 +1,7 @@
 // What there is to buy: which choices exist together, and the table of what would be tried, cheapest first.
 
 import { fill, h } from "./dom.js";
-import { count, gib, place, plural, price, providerName, sourceName } from "./format.js";
+import { count, gib, gpuName, place, plural, price, providerName, sourceName } from "./format.js";
 
 /** @typedef {import("./contract.js").Offer} Offer */
 /** @typedef {{provider: string, region: string, instance_type: string}} Place */
@@ -29,7 +29,11 @@ export function choices(offers, where, name) {
 }
 
 /** @param {Offer} offer @param {Place} where */
-export const isFixed = (offer, where) => PLACE.every((name) => where[name] === offer[name]);
+export const isFixed = (offer, where) => PLACE.every((name) => where[name] === fixed(offer)[name]);
+
+/** What has to be asked for to get an offer's machine; this host is one machine, whatever it is called. @param {Offer} offer @returns {Place} */
+export const fixed = ({ provider, region, instance_type }) =>
+  provider === "local" ? { provider, region: "", instance_type: "" } : { provider, region, instance_type };
 
 /**
  * @param {Element} root
@@ -60,22 +64,22 @@ export function offersTable(root, offers, { where, all, showAll, choose }) {
 /** @param {string} words */
 const columnHead = (words) => h("th", { scope: "col", role: "columnheader" }, words);
 
-/** @param {Offer} offer @param {boolean} first @param {boolean} fixed @param {(offer: Offer) => void} choose */
-function row(offer, first, fixed, choose) {
+/** @param {Offer} offer @param {boolean} first @param {boolean} chosen @param {(offer: Offer) => void} choose */
+function row(offer, first, chosen, choose) {
   const name = `${offer.instance_type}, ${place(offer)}, ${price(offer.price)}`;
   const button = h(
     "button",
-    { type: "button", class: "choose", "aria-pressed": String(fixed), "aria-label": `Only ${name}` },
+    { type: "button", class: "choose", "aria-pressed": String(chosen), "aria-label": `Only ${name}` },
     offer.instance_type,
   );
   const tr = h(
     "tr",
-    { role: "row", class: [first ? "first" : "", fixed ? "fixed" : ""].join(" ").trim() || null },
+    { role: "row", class: [first ? "first" : "", chosen ? "fixed" : ""].join(" ").trim() || null },
     h(
       "th",
       { scope: "row", role: "rowheader", class: "machine" },
       button,
-      h("span", { class: "sub" }, offer.gpu || "CPU only"),
+      h("span", { class: "sub" }, gpuName(offer.gpu)),
       first ? h("span", { class: "tag accent" }, "tried first") : null,
     ),
     h(
@@ -110,14 +114,15 @@ function memory({ needed_gib, gpu_memory_gib, max_model_len }) {
 }
 
 /** @param {Offer} offer */
-function priceOf({ source, seen }) {
+function priceOf({ price, source, seen }) {
+  if (price === 0) return "";
   if (source === "live") return "live";
   return seen ? `of ${seen}` : "undated";
 }
 
 /** @param {Offer[]} offers */
 function sources(offers) {
-  const named = [...new Set(offers.map(({ source }) => source))].filter((source) => source && source !== "live");
+  const named = [...new Set(offers.filter(({ price }) => price > 0).map(({ source }) => source))].filter((source) => source && source !== "live");
   if (named.length === 0) return null;
   const links = named.map((source) =>
     /^https:\/\//.test(source) ? h("a", { href: source, target: "_blank", rel: "noreferrer" }, sourceName(source)) : source,

@@ -123,11 +123,16 @@ def test_an_on_demand_row_is_not_undercut_by_spot(page: Page) -> None:
 def test_this_host_is_offered_to_see_the_whole_way(page: Page, world: World) -> None:
     page.goto("/launch")
     page.get_by_role("button", name="Use this host").click()
-    expect(page.locator(".offers-table tbody tr")).to_contain_text("free")
+    row = page.locator(".offers-table tbody tr")
+    expect(row).to_contain_text("free")
+    expect(row).to_contain_text("CPU only")
+    row.get_by_role("button").click()
+    expect(row.get_by_role("button")).to_have_attribute("aria-pressed", "true")
     _launch(page)
     expect(page).to_have_url(re.compile("/launch/launch-"))
     request = next(iter(world.launches.values())).launch["request"]
     assert (request["model_name"], request["provider"]) == ("tiny-llama", "local")
+    assert (request["region"], request["instance_type"]) == (None, None)
 
 
 def test_an_empty_idle_limit_is_never(page: Page, world: World) -> None:

@@ -85,7 +85,7 @@ _LLAMA_OFFERS: Final = [
     offer("aws", "us-east-2", "g6.xlarge", "L4", 0.8048, 22.5, spot=False),
     offer("gcp", "us-east4", "g2-standard-4", "L4", 0.7068, 22.5, spot=False, source=CATALOG_SOURCE),
 ]
-_LOCAL_OFFERS: Final = [offer("local", "local", "local", "", 0.0, None, spot=False, context=2048, needed=None)]
+_LOCAL_OFFERS: Final = [offer("local", "", "this host", "none", 0.0, None, spot=False, context=2048, needed=None)]
 
 CATALOG: Final[Json] = {
     "providers": ["aws", "azure", "gcp", "local"],
