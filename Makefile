@@ -50,6 +50,10 @@ engine: ## Install the pinned Pulumi engine into the cache
 packages: ## Install the Debian packages that local machines need
 	@engine/debian.sh
 
+.PHONY: test-packages
+test-packages: ## Install the Debian packages that the tests need: a browser and PostgreSQL
+	@engine/debian.sh chromium postgresql
+
 .PHONY: images
 images: setup packages ## Build what local machines boot from, and the local S3 server
 	$(LIFTOFF) local images
@@ -65,7 +69,7 @@ test-unit: setup ## Run the tests that need neither engine nor machine
 	.venv/bin/pytest tests/unit
 
 .PHONY: test
-test: setup engine images check ## Run all checks and all tests
+test: setup engine images test-packages check ## Run all checks and all tests
 	.venv/bin/pytest
 
 .PHONY: bench

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from automation import market, plan, stack_file, takedown
+from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import PlanResult
 from automation.journal import redact
@@ -46,6 +47,7 @@ class Conductor:
         self._template = template
         self._server = server
         self._catalog_only = catalog_only
+        self._checker = BeforeLaunch()
 
     def carry_out(self, launch_id: str) -> None:
         """Bring a launch to its end. It may be called again, by any server, after the one that called it has died."""
@@ -97,7 +99,9 @@ class Conductor:
         request = LaunchRequest(folder, launch.id, config=asked.config(values))
         left, begun = self._plan_left(launch, asked, request, listener)
         resumption = plan.Resumption(launch.id, listener, begun)
-        result, _ = _unlocked(lambda: plan.launch(request, left, listener, interrupts, resumption), interrupts)
+        result, _ = _unlocked(
+            lambda: plan.launch(request, left, listener, interrupts, resumption, self._checker), interrupts
+        )
         self._end(launch.id, asked, result, listener)
 
     def _plan_left(

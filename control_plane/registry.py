@@ -71,7 +71,7 @@ class Registry:
         """Try again to delete what was left behind, and forget what is old."""
         services = self._services
         for launch_id in services.conductor.left_behind():
-            services.workflows.take_down(launch_id, int(time.time()))
+            services.take_down(launch_id)
         kept = [node.launch_id for node in services.nodes.all(gone=False)]
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, kept)
 

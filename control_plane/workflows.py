@@ -6,6 +6,7 @@ moment, and the step may be begun again at any line. DBOS holds the queue, its l
 
 import logging
 import os
+import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -56,9 +57,9 @@ class Workflows:
         with SetWorkflowID(launch_id):
             DBOS.enqueue_workflow(_LAUNCHES, self._launch, launch_id)
 
-    def take_down(self, launch_id: str, number: int = 1) -> None:
-        """Put the take-down of a launch into the queue; `number` counts the tries."""
-        with SetWorkflowID(f"take-down-{launch_id}-{number}"):
+    def take_down(self, launch_id: str) -> None:
+        """Put the take-down of a launch into the queue; asked for again, it is tried again."""
+        with SetWorkflowID(f"take-down-{launch_id}-{uuid.uuid4()}"):
             DBOS.enqueue_workflow(_TAKE_DOWNS, self._take_down, launch_id)
 
     def adopt(self, launch_id: str) -> None:

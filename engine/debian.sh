@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that local machines need and that are missing; touches nothing where none is.
+# Installs the Debian packages that local machines need, or those that are named; touches nothing where none is missing.
 set -euo pipefail
 
-packages=(mmdebstrap systemd-container nginx-light nftables iproute2)
+packages=("$@")
+[ "$#" -gt 0 ] || packages=(mmdebstrap systemd-container nginx-light nftables iproute2)
 missing=()
 
 say() { printf 'packages: %s\n' "$*" >&2; }

@@ -100,8 +100,9 @@ def destroy(job_id: JobId, parts: Parts) -> dict[str, Any]:
     """Take the node of a launch down; a launch that has not ended is cancelled."""
     found = parts.launches.ask_to_cancel(job_id)
     node = parts.nodes.of_launch(job_id)
-    if node is not None and node.state != "gone":
+    if node is not None:
         parts.nodes.set_state(node.id, "terminating", "somebody asked for it")
+    if found.has_ended and job_id in parts.template.kept():
         parts.take_down(job_id)
     return told.launch_in_full(found, parts.launches, parts.nodes)
 
