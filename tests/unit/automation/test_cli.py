@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from automation import outputs, views
-from automation.cli import app
+from automation.commands import app, load, names
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.launch import LaunchResult, Span
 from automation.takedown import Cleanup, DestroyResult
