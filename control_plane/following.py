@@ -19,6 +19,7 @@ from provider.status import Stage, Status
 PATIENCE_SECONDS: Final = 600.0
 """For how long a server may be away before following it is given up; the launch goes on there."""
 _PAUSE_SECONDS: Final = 1.0
+_MOMENT_SECONDS: Final = 2.0
 _STAGES: Final = {stage.title: stage for stage in Stage}
 
 
@@ -64,7 +65,8 @@ class Inbox:
             Left: at the second Ctrl-C.
             Stopped: the launch is not known, or nobody answered for too long.
         """
-        threading.Thread(target=self._listen, args=(plane, job_id, patience), name="events", daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(plane, job_id, patience), name="events", daemon=True)
+        listener.start()
         presses, cancelled = 0, threading.Event()
         shown = _Shown(view)
         while True:
@@ -72,7 +74,9 @@ class Inbox:
             if isinstance(item, _Press):
                 presses += 1
                 if presses > 1:
-                    raise Left(cancelled=cancelled.is_set())
+                    # The wish may be under way just now.
+                    raise Left(cancelled=cancelled.wait(_MOMENT_SECONDS))
+                view.note("Cancelling: what is in flight is finished, then taken down. Ctrl-C again leaves it to that")
                 asking = (plane, job_id, patience, cancelled)
                 threading.Thread(target=self._cancel, args=asking, name="cancel", daemon=True).start()
             elif isinstance(item, _Broken):
@@ -80,6 +84,7 @@ class Inbox:
             elif isinstance(item, str):
                 view.note(item)
             elif item.kind == told_events.END:
+                listener.join()
                 return patiently(lambda: plane.status(job_id), patience)
             else:
                 shown.take(item)
@@ -196,7 +201,7 @@ class _Shown:
         if data["status"] == "queued" and data.get("waiting_before"):
             self._view.note(f"{data['job_id']} waits: {data['waiting_before']} launches are before it")
         elif data["status"] == "cancelling":
-            self._view.note("Cancelling: what is in flight is finished, then taken down")
+            self._view.note("The launch is being cancelled")
 
     def _of_attempt(self, data: Mapping[str, Any]) -> None:
         offer = data["offer"]

@@ -43,16 +43,16 @@ def status(
     """Tell how launches are: the latest, or one in full."""
     view = views.choose(as_json=json_lines)
     try:
-        where = plane.choose(server, token_file, database)
-        if job is None:
-            _refuse_follow(follow)
-            _show_page(where.page(status_, limit, cursor), where, as_json=json_lines)
-            return
-        if follow:
-            inbox = Inbox()
-            with server_launch.interrupts(inbox):
-                raise typer.Exit(server_launch.follow(where, job, inbox, view))
-        found = where.status(job)
+        with plane.choose(server, token_file, database) as where:
+            if job is None:
+                _refuse_follow(follow)
+                _show_page(where.page(status_, limit, cursor), where, as_json=json_lines)
+                return
+            if follow:
+                inbox = Inbox()
+                with server_launch.interrupts(inbox):
+                    raise typer.Exit(server_launch.follow(where, job, inbox, view))
+            found = where.status(job)
     except Stopped as error:
         view.stopped(error)
         raise typer.Exit(error.kind.exit_code) from error
@@ -77,8 +77,8 @@ def logs(
     """Show what engine and node wrote during a launch."""
     view = views.choose(as_json=json_lines)
     try:
-        where = plane.choose(server, token_file, database)
-        _write_log(where, job, source, follow=follow, as_json=json_lines)
+        with plane.choose(server, token_file, database) as where:
+            _write_log(where, job, source, follow=follow, as_json=json_lines)
     except Stopped as error:
         view.stopped(error)
         raise typer.Exit(error.kind.exit_code) from error
@@ -98,8 +98,8 @@ def cancel(
     """End a launch, and leave nothing of it in any cloud."""
     view = views.choose(as_json=json_lines)
     try:
-        where = plane.choose(server, token_file, database)
-        found = where.cancel(job)
+        with plane.choose(server, token_file, database) as where:
+            found = where.cancel(job)
         _refuse_succeeded(found, where)
     except Stopped as error:
         view.stopped(error)

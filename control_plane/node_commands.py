@@ -43,7 +43,8 @@ def nodes(
     if ctx.invoked_subcommand is not None:
         return
     try:
-        found = plane.choose(server, token_file, database).nodes(state)
+        with plane.choose(server, token_file, database) as where:
+            found = where.nodes(state)
     except Stopped as error:
         views.choose(as_json=json_lines).stopped(error)
         raise typer.Exit(error.kind.exit_code) from error
@@ -71,9 +72,9 @@ def access(
     """Tell how a node is asked, without its key being seen in the list of processes."""
     view = views.choose(as_json=as_json)
     try:
-        where = plane.choose(server, token_file, database)
-        found = _find(where.nodes(None), node, where)
-        told = where.access(found) if curl or show_secrets or as_json else {"certificate": "", "api_key": ""}
+        with plane.choose(server, token_file, database) as where:
+            found = _find(where.nodes(None), node, where)
+            told = where.access(found) if curl or show_secrets or as_json else {"certificate": "", "api_key": ""}
     except Stopped as error:
         view.stopped(error)
         raise typer.Exit(error.kind.exit_code) from error

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from automation import outputs
 from automation.errors import Kind, Stopped
@@ -43,6 +43,12 @@ class Own:
         self.launches, self._nodes = Launches(self.database), Nodes(self.database)
         # Only the launches' own folders are asked for, which depend on no project.
         self.template = Template(Path(), "", state / "launch-projects")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
 
     def status(self, job_id: str) -> dict[str, Any]:
         """Return everything about a launch."""

@@ -1,6 +1,7 @@
 """Whom a command asks of launches and nodes: a server over HTTP, or this host's own database."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,12 +43,16 @@ class Plane(Protocol):
         """
 
 
-def choose(server: str, token_file: Path | None, database: str = "") -> Plane:
-    """Return whom to ask: the server that is named, else this host's own database."""
+@contextmanager
+def choose(server: str, token_file: Path | None, database: str = "") -> Iterator[Plane]:
+    """Yield whom to ask: the server that is named, else this host's own database."""
     if server:
         from control_plane.client import Server
 
-        return Server(server, server_options.token(token_file))
+        with Server(server, server_options.token(token_file)) as found:
+            yield found
+        return
     from control_plane.own import Own
 
-    return Own(database)
+    with Own(database) as own:
+        yield own

@@ -35,9 +35,8 @@ def launch(
     if asked["model_name"] is None:
         text = "MODEL: given nothing; allowed: a model's name, where a server launches"
         raise Stopped(Kind.CONFIGURATION, "model_missing", text, "name one: liftoff offers, or the launch page, tells")
-    server = Server(url, server_options.token(token_file))
     inbox = Inbox()
-    with interrupts(inbox):
+    with Server(url, server_options.token(token_file)) as server, interrupts(inbox):
         job_id = str(server.launch(asked, str(uuid.uuid4()))["job_id"])
         if detach:
             print(json.dumps({"type": "job", "job_id": job_id, "server": server.url}) if as_json else job_id)
@@ -67,15 +66,15 @@ def destroy(where: tuple[str, Path | None, str], job_id: str, view: View, *, as_
     """
     url, token_file, database = where
     if url:
-        server = Server(url, server_options.token(token_file))
-        return _destroy_by(server, job_id, view, as_json=as_json, detach=detach)
+        with Server(url, server_options.token(token_file)) as server:
+            return _destroy_by(server, job_id, view, as_json=as_json, detach=detach)
     found = Interrupts()
 
     def press(_signal: int, _frame: FrameType | None) -> None:
         found.press()
 
-    with _handled(press), view:
-        result = own_take_down.destroy(Own(database), job_id, view, found)
+    with _handled(press), Own(database) as own, view:
+        result = own_take_down.destroy(own, job_id, view, found)
     if result is None:
         view.note(f"{job_id} is being cancelled; a running `liftoff serve` carries it out: liftoff status {job_id}")
         return 0

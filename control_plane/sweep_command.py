@@ -45,8 +45,9 @@ def sweep(
     interrupts = _interrupts()
     found = swept = 0
     try:
-        own = Own(database)
-        for leftover in left_folders(own):
+        with Own(database) as own:
+            leftovers = list(left_folders(own))
+        for leftover in leftovers:
             found += 1
             _tell(leftover, view, as_json=json_lines)
             if dry_run or leftover.remove is None or interrupts.count:
