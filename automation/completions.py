@@ -69,5 +69,4 @@ def _given(ctx: typer.Context, name: str) -> Iterable[str]:
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> Iterator[str]:
-    lower = incomplete.lower()
-    return iter(sorted({name for name in names if name.lower().startswith(lower)}))
+    return iter(sorted({name for name in names if name.startswith(incomplete)}))

@@ -41,7 +41,7 @@ def test_every_command_is_offered() -> None:
         ("liftoff check --provider g", {"gcp"}),
         ("liftoff offers m --provider aws --region us-e", {"us-east-1", "us-east-2"}),
         ("liftoff offers m --instance-type Standard_NV36ads", {"Standard_NV36ads_A10_v5"}),
-        ("liftoff offers m --provider gcp --gpu l", {"L4"}),
+        ("liftoff offers m --provider gcp --gpu L", {"L4"}),
         ("liftoff status --status ca", {"cancelling", "cancelled"}),
     ],
 )
