@@ -1,8 +1,8 @@
 """The first process of a container: ends only when the engines have finished what was in flight.
 
-A container ends with its first process, and everything in it is killed at that moment. `liftoff serve` ends at once when
-it is asked to, and the engines that it has started then finish by themselves: what a cloud is creating gets into the
-state.
+A container ends with its first process, and everything in it is killed at that moment. `liftoff serve` ends at once
+when it is asked to, and the engines that it has started then finish by themselves: what a cloud is creating gets into
+the state.
 """
 
 import ctypes
@@ -31,7 +31,9 @@ def main() -> int:
         try:
             pid, status = os.wait()
         except ChildProcessError:
-            return int(child.returncode or 0)
+            code = int(child.returncode or 0)
+            # As a shell tells that a signal has ended a command.
+            return code if code >= 0 else 128 - code
         if pid == child.pid:
             child.returncode = os.waitstatus_to_exitcode(status)
 

@@ -116,6 +116,7 @@ def _until_healthy(served: "subprocess.Popen[str]", url: str) -> None:
 _SERVER = """
 import signal, subprocess, sys
 subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("serving", flush=True)
 signal.sigwait([signal.SIGTERM])
 sys.exit(7)
@@ -124,14 +125,10 @@ _ENGINE = "import sys, time; time.sleep(0.5); print('finished what was in flight
 
 
 def test_the_container_ends_only_when_what_the_server_left_has_finished() -> None:
-    first = subprocess.Popen(
-        [sys.executable, DEPLOY / "first_process.py", sys.executable, "-c", _SERVER, _ENGINE],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert first.stdout is not None
-    assert first.stdout.readline() == "serving\n"
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(DEADLINE_SECONDS) == 7
-    assert first.stdout.read() == "finished what was in flight\n"
-    first.stdout.close()
+    command = [sys.executable, DEPLOY / "first_process.py", sys.executable, "-c", _SERVER, _ENGINE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "serving\n"
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(DEADLINE_SECONDS) == 7
+        assert first.stdout.read() == "finished what was in flight\n"
