@@ -20,6 +20,7 @@ from automation.offers import Offer
 from automation.prices import live
 from automation.session import Interrupts
 from automation.stages import Event
+from control_plane import tracing
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
@@ -48,12 +49,18 @@ class Conductor:
         self._server = server
         self._catalog_only = catalog_only
         self._checker = BeforeLaunch()
+        self._tracing = tracing.choose(launches)
 
     def carry_out(self, launch_id: str) -> None:
         """Bring a launch to its end. It may be called again, by any server, after the one that called it has died."""
         launch = self._launches.begin(launch_id, self._server)
         if launch is None:
             return
+        self._work_on(launch)
+        self._tracing.ended(launch_id)
+
+    def _work_on(self, launch: Launch) -> None:
+        launch_id = launch.id
         listener = _Listener(self._launches, launch_id)
         with self._interrupts_of(launch_id) as interrupts:
             try:
