@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from automation import market, plan, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import PlanResult
+from automation.failover import Blocks, PlanResult
 from automation.journal import redact
 from automation.launch import LaunchRequest
 from automation.offers import Offer
@@ -41,10 +41,18 @@ class Conductor:
     """Works on launches, each in a thread of its own, and knows which it works on."""
 
     def __init__(
-        self, launches: Launches, nodes: Nodes, template: Template, server: str, *, catalog_only: bool = False
+        self,
+        launches: Launches,
+        nodes: Nodes,
+        blocks: Blocks,
+        template: Template,
+        server: str,
+        *,
+        catalog_only: bool = False,
     ) -> None:
         self._launches = launches
         self._nodes = nodes
+        self._blocks = blocks
         self._template = template
         self._server = server
         self._catalog_only = catalog_only
@@ -105,7 +113,7 @@ class Conductor:
         values = stack_file.read(folder, launch.id, {})
         request = LaunchRequest(folder, launch.id, config=asked.config(values))
         left, begun = self._plan_left(launch, asked, request, listener)
-        resumption = plan.Resumption(launch.id, listener, begun)
+        resumption = plan.Resumption(launch.id, listener, begun, self._blocks)
         result, _ = _unlocked(
             lambda: plan.launch(request, left, listener, interrupts, resumption, self._checker), interrupts
         )
