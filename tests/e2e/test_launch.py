@@ -175,7 +175,7 @@ def test_without_a_machine_plain_processes_serve_the_same_and_leave_nothing(desk
     outputs = desk.outputs()
     with _client(outputs, outputs["apiKey"]) as client:
         answer = client.post("/v1/completions", json={"model": "tiny-llama", "prompt": "Hello", "max_tokens": 4})
-        assert client.get("/metrics").status_code == httpx.codes.NOT_FOUND
+        assert client.get("/tokenize").status_code == httpx.codes.NOT_FOUND
     assert answer.json()["usage"]["completion_tokens"] > 0
     done = desk.run("destroy", "--stack", desk.stack, "--yes")
     assert done.code == 0, done.text
