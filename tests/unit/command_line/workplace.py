@@ -19,6 +19,7 @@ from control_plane.bell import Bell
 from control_plane.conductor import Conductor
 from control_plane.project import Template
 from control_plane.services import Services, Settings
+from control_plane.store.blocks import Blocks
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
 from control_plane.store.nodes import Node, Nodes
@@ -125,7 +126,7 @@ class Workplace:
             self.tokens,
             Servers(self.database, "here"),
             self.template,
-            Conductor(self.launches, self.nodes, self.template, "here", catalog_only=True),
+            Conductor(self.launches, self.nodes, Blocks(self.database), self.template, "here", catalog_only=True),
             cast("Workflows", self.queue),
             bell,
         )
