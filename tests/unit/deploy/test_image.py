@@ -125,7 +125,7 @@ _ENGINE = "import sys, time; time.sleep(0.5); print('finished what was in flight
 
 
 def test_the_container_ends_only_when_what_the_server_left_has_finished() -> None:
-    command = [sys.executable, DEPLOY / "first_process.py", sys.executable, "-c", _SERVER, _ENGINE]
+    command = [sys.executable, str(DEPLOY / "first_process.py"), sys.executable, "-c", _SERVER, _ENGINE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "serving\n"
