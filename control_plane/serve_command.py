@@ -38,6 +38,9 @@ def serve(
     name: Annotated[str, typer.Option("--name", help="Name of this server, its own among those of one database.")] = "",
     engines: Annotated[int, typer.Option("--engines", help="Engines at once; 0 is what this host can do.")] = 0,
     retention_days: Annotated[float, typer.Option("--retention-days", help="Days to keep ended launches.")] = 30.0,
+    dead_seconds: Annotated[
+        float, typer.Option("--dead-seconds", min=1, help="Seconds of silence after which others take over.")
+    ] = 30.0,
     catalog_prices: Annotated[
         bool,
         typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
@@ -45,9 +48,9 @@ def serve(
 ) -> None:
     """Start the API and the launch page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for loud in ("httpx", "alembic", "botocore"):
+    for loud in ("httpx", "alembic", "botocore", "azure"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices)
+    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds)
     try:
         services = Services.open(settings)
     except Stopped as error:
@@ -56,6 +59,8 @@ def serve(
     registry = Registry(services)
     built = app.build(services)
     servers = [_server(built, host, port), _server(built, host, page_port)]
+    # First: others must not take a server for dead that begins to work again.
+    services.servers.heartbeat()
     services.workflows.start()
     registry.start()
     _tell(services, host, port, page_port)

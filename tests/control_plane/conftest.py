@@ -10,9 +10,11 @@ from typing import Any, Final
 
 import pytest
 
-from automation import backend, stack_file
+from control_plane.request import LaunchAsked
+from control_plane.store.database import Database, sqlite_url
 from provider.storage import Storage
 from tests.clouds.fixtures import start
+from tests.clouds.properties import Values
 from tests.clouds.truth import Record
 from tests.launches.conftest import MACHINES, PLACES, Site, site_of
 from tests.launches.node import Node
@@ -23,7 +25,7 @@ from .server import Server, until
 __all__ = ["storage"]
 
 MODEL: Final = "meta-llama/Llama-3.1-8B-Instruct"
-_WAIT_SECONDS: Final = 60.0
+_WAIT_SECONDS: Final = 300.0
 
 
 class Gates:
@@ -43,13 +45,13 @@ class Gates:
             closed.wait(_WAIT_SECONDS)
 
     @contextmanager
-    def closed(self, place: str) -> Iterator[Callable[[], None]]:
+    def closed(self, place: str) -> Iterator[Callable[[], object]]:
         """Close a place for the time of the block; yield what waits until somebody stands there."""
         with self._lock:
             opened = self._closed[place] = threading.Event()
             self._reached[place] = 0
         try:
-            yield lambda: until(lambda: self._reached[place] > 0, f"somebody is at {place}") and None
+            yield lambda: until(lambda: self._reached[place] > 0, f"somebody is at {place}")
         finally:
             with self._lock:
                 self._closed.pop(place, None)
@@ -62,8 +64,10 @@ class World:
 
     Attributes:
         site: a user's desk, whose stack is the template of all launches.
-        gates: where nodes (`begin`, the names of the phases, `answer`), APIs (`gcp`) and clouds stand still.
+        gates: where somebody stands still: `STACK/vm` when a machine was made and the cloud has not answered yet;
+            `STACK/begin`, `STACK/PHASE` and `STACK/answer` on its node; `gcp` before each answer of Google's API.
         made: the stack of each machine that was ever made, in order.
+        fails: the code with which the nodes of a stack fail to boot.
         folder: for the servers' logs.
     """
 
@@ -71,6 +75,7 @@ class World:
     gates: Gates
     folder: Path
     made: list[str] = field(default_factory=list)
+    fails: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,7 +96,7 @@ class World:
         """Return what a launch on a provider's machine of these tests is asked for with."""
         place = PLACES[provider]
         asked = {"provider": provider, "region": place["region"], "instance_type": place["instanceType"]}
-        return {"model_name": MODEL, **asked, **changes}
+        return LaunchAsked.model_validate({"model_name": MODEL, **asked, **changes}).model_dump(mode="json")
 
     def machines(self, launch_id: str) -> list[Record]:
         """Return the machines of a launch that exist in truth."""
@@ -100,12 +105,29 @@ class World:
 
     def left(self, launch_id: str) -> list[Record]:
         """Return everything of a launch that exists in truth."""
-        return [record for record in self.site.clouds.truth.find() if f"::{launch_id}::" in f"::{_stack(record)}::"]
+        return [record for record in self.site.clouds.truth.find() if _stack(record) == launch_id]
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Yield the servers' database, while none of them runs."""
+        database = Database(sqlite_url(self.state / "control-plane.sqlite"))
+        yield database
+        database.close()
+
+    def is_locked(self, launch_id: str) -> bool:
+        """Tell whether an engine works on a launch's stack."""
+        locks = self.state / "pulumi" / ".pulumi" / "locks"
+        return any(launch_id in path.parts for path in locks.rglob("*.json"))
 
     def stacks(self) -> set[str]:
         """Return the stacks that have a state."""
         folder = self.state / "pulumi" / ".pulumi" / "stacks"
         return {path.stem for path in folder.rglob("launch-*.json")}
+
+
+def stack_of(inputs: Values) -> str:
+    """Return which stack a machine is marked with."""
+    return str((inputs.get("tags") or inputs.get("labels") or {}).get("liftoff-stack", ""))
 
 
 def _stack(record: Record) -> str:
@@ -131,26 +153,19 @@ def _prepared(world: World) -> World:
     assert done.code == 0, done.text
 
     def on_vm(provider: str, inputs: Any, user_data: bytes, outputs: Any) -> None:
-        gates.pass_("vm")
-        site.nodes[str(outputs["id"])] = Node(user_data, site.fails.pop(0) if site.fails else "", gates.pass_)
+        stack = stack_of(inputs)
+        gates.pass_(f"{stack}/vm")
+        made = Node(user_data, world.fails.get(stack, ""), lambda place: gates.pass_(f"{stack}/{place}"))
+        site.nodes[str(outputs["id"])] = made
 
     def watch(method: str, record: Record) -> None:
         if method == "Create" and record.token in kinds:
-            world.made.append(_stack(record))
+            world.made.append(record.tags["liftoff-stack"])
 
     site.clouds.world.on_vm = on_vm
     site.clouds.truth.watchers.append(watch)
     site.gcp.before = lambda asked: gates.pass_("gcp")
     return world
-
-
-@pytest.fixture(scope="module")
-def server(world: World) -> Iterator[Server]:
-    """One server with room for several engines; tests of a module share it, and each leaves it running."""
-    made = world.server("one", "--engines", "4")
-    made.start()
-    yield made
-    made.stop()
 
 
 def is_sound(world: World, server: Server, launch_id: str, status: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _LOOK_SECONDS: Final = 0.05
 _Found = TypeVar("_Found")
 
 
-def until(look: Callable[[], _Found], what: str, seconds: float = 60.0) -> _Found:
+def until(look: Callable[[], _Found | None], what: str, seconds: float = 120.0) -> _Found:
     """Return what `look` finds as soon as it is something; fail once the time is over."""
     limit = time.monotonic() + seconds
     while not (found := look()):
@@ -111,7 +111,7 @@ class Server:
         """Return everything about a launch."""
         return self.get("/admin/instances/status", job_id=launch_id)
 
-    def ended(self, launch_id: str, seconds: float = 90.0) -> dict[str, Any]:
+    def ended(self, launch_id: str, seconds: float = 180.0) -> dict[str, Any]:
         """Return a launch once it has ended."""
 
         def look() -> dict[str, Any] | None:
@@ -137,7 +137,7 @@ class Server:
         assert len(found) <= 1, found
         return dict(found[0]) if found else None
 
-    def gone(self, launch_id: str, seconds: float = 90.0) -> dict[str, Any]:
+    def gone(self, launch_id: str, seconds: float = 180.0) -> dict[str, Any]:
         """Return the node of a launch once it has gone."""
 
         def look() -> dict[str, Any] | None:

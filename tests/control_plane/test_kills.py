@@ -1,187 +1,181 @@
-"""`kill -9` of the server at every stage: the next start brings each launch to its right end, and nothing is lost."""
+"""`kill -9` of the server at every stage: the next start brings each launch to its right end, and nothing is lost.
+
+Launches are held at their moments side by side, the server is killed under all of them, and started again.
+"""
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 
-from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
-from tests.launches.conftest import MACHINES
+from tests.clouds.properties import Values
+from tests.launches.conftest import MACHINES, NATIVE
 from tests.launches.test_clouds import STAGES
 
-from .conftest import World, is_sound
+from .conftest import World, is_sound, stack_of
 from .server import Server, until
 
 pytestmark = pytest.mark.engine
 
-_AT_THE_NODE = {
-    "Provisioning instance": "begin",
-    "Installing dependencies": "install",
-    "Loading model from R2": "weights",
-    "Starting vLLM": "serve",
+_BOOTING = {
+    "Provisioning instance": ("aws", "begin"),
+    "Installing dependencies": ("azure", "install"),
+    "Loading model from R2": ("gcp", "weights"),
+    "Starting vLLM": ("aws", "serve"),
 }
+_ON_THEIR_WAY = (*_BOOTING, "validating", "aws asked", "azure asked", "gcp asked", "made")
+_WAITING = ("waiting first", "waiting second")
+_ENGINES = str(len(_ON_THEIR_WAY))
+Launched = Mapping[str, str]
 
 
-@pytest.mark.parametrize("stage", _AT_THE_NODE)
-def test_a_launch_whose_node_boots_goes_on(world: World, server: Server, stage: str) -> None:
-    with world.gates.closed(_AT_THE_NODE[stage]) as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        until(lambda: server.status(launch_id)["stage"] == stage, f"the launch is at {stage}")
+@pytest.fixture(scope="module")
+def server(world: World) -> Iterator[Server]:
+    made = world.server("one", "--engines", _ENGINES)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def on_their_way(world: World, server: Server) -> Launched:
+    """Launches that were killed on the way to their nodes, by moment."""
+    found: dict[str, str] = {}
+    reached: list[Callable[[], object]] = []
+    with ExitStack() as held:
+        for stage, (provider, place) in _BOOTING.items():
+            launch_id = found[stage] = server.launch(**world.request(provider))
+            reached.append(held.enter_context(world.gates.closed(f"{launch_id}/{place}")))
+            reached.append(_stage(server, launch_id, stage))
+        for provider in MACHINES:
+            launch_id = found[f"{provider} asked"] = server.launch(**world.request(provider))
+            reached.append(_delayed(world, provider, launch_id, "Create"))
+        launch_id = found["made"] = server.launch(**world.request())
+        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/vm")))
+        _all(reached)
+        reached = [held.enter_context(world.gates.closed("gcp"))]
+        found["validating"] = server.launch(**world.request("gcp"))
+        _all(reached)
+        for name in _WAITING:
+            found[name] = server.launch(**world.request())
+        assert [server.status(found[name])["waiting_before"] for name in ("validating", *_WAITING)] == [None, 0, 1]
         server.kill()
         server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
+    return found
 
 
-def test_a_launch_that_is_being_checked_goes_on(world: World, server: Server) -> None:
-    with world.gates.closed("gcp") as reached:
-        launch_id = server.launch(**world.request("gcp"))
-        reached()
-        assert server.status(launch_id)["stage"] == "Validating configuration"
-        server.kill()
-        server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
-
-
-@pytest.mark.parametrize("provider", ["aws", "azure", "gcp"])
-def test_a_launch_whose_machine_was_asked_for_goes_on(world: World, server: Server, provider: str) -> None:
-    cloud = "azure-native" if provider == "azure" else provider
-    held = world.site.clouds.faults.add(cloud, MACHINES[provider], delay_seconds=60)
-    launch_id = server.launch(**world.request(provider))
-    until(lambda: held.seen, "the machine is asked for")
-    server.kill()
-    server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
-
-
-def test_a_launch_whose_machine_was_made_and_not_told_of_yet_goes_on(world: World, server: Server) -> None:
-    with world.gates.closed("vm") as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        server.kill()
-        server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
-
-
-def test_a_node_that_answered_before_its_server_could_record_it_is_registered(world: World, server: Server) -> None:
-    with world.gates.closed("answer") as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        # The engine goes on and ends; the server, which stands still, never hears of it.
-        server.pause()
-    until(lambda: not server.workers(), "the update has ended")
-    server.kill()
-    server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
-
-
-def test_a_launch_that_was_recorded_and_never_queued_is_carried_out(world: World, server: Server) -> None:
-    server.kill()
-    launch_id = f"launch-{uuid.uuid4()}"
-    database = Database(sqlite_url(world.state / "control-plane.sqlite"))
-    asked = {"market": "spot", "max_price": None, "max_model_len": None, "idle_minutes": None}
-    Launches(database).add(launch_id, {**asked, **world.request(), "lifetime_hours": None, "keep": False}, None)
-    database.close()
-    server.start()
-    _succeeds_on_its_first_machine(world, server, launch_id)
-
-
-def test_launches_that_waited_in_the_queue_keep_their_place(world: World) -> None:
-    one = world.server("narrow", "--engines", "1")
-    one.start()
-    try:
-        with world.gates.closed("begin") as reached:
-            launches = [one.launch(**world.request()) for _ in range(3)]
-            reached()
-            waiting = [one.status(launch_id)["waiting_before"] for launch_id in launches]
-            assert waiting == [None, 0, 1]
-            one.kill()
-            one.start()
-        began = [_succeeds_on_its_first_machine(world, one, launch_id) for launch_id in launches]
-        assert began == sorted(began)
-    finally:
-        one.stop()
-
-
-def test_a_failed_launch_that_was_being_taken_down_ends_with_its_own_reason(world: World, server: Server) -> None:
-    world.site.fails = ["serve_failed"]
-    with _held_delete(world) as reached:
-        launch_id = server.launch(**world.request(), keep=False)
-        reached()
-        server.kill()
-        server.start()
-    found = is_sound(world, server, launch_id, "failed")
-    assert (found["error"]["title"] if "title" in found["error"] else found["error"]["code"]) == "serve_failed"
-    assert world.made.count(launch_id) == 1
-
-
-def test_a_launch_that_was_being_cancelled_is_cancelled(world: World, server: Server) -> None:
-    with world.gates.closed("install") as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        with _held_delete(world) as deleting:
-            assert server.cancel(launch_id)["status"] == "cancelling"
-            deleting()
-            server.kill()
-            server.start()
-        is_sound(world, server, launch_id, "cancelled")
-    assert world.made.count(launch_id) == 1
-
-
-def test_a_launch_that_is_cancelled_while_its_server_is_dead_is_cancelled(world: World, server: Server) -> None:
-    with world.gates.closed("install") as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        server.kill()
-        database = Database(sqlite_url(world.state / "control-plane.sqlite"))
-        Launches(database).ask_to_cancel(launch_id)
-        database.close()
-        server.start()
-        is_sound(world, server, launch_id, "cancelled")
-
-
-def test_a_launch_that_is_cancelled_while_the_dead_servers_engine_still_works_is_cancelled(
-    world: World, server: Server
+@pytest.mark.parametrize("moment", [*_ON_THEIR_WAY, *_WAITING])
+def test_a_launch_that_was_on_its_way_comes_to_one_node(
+    world: World, server: Server, on_their_way: Launched, moment: str
 ) -> None:
-    with world.gates.closed("vm") as reached:
-        launch_id = server.launch(**world.request())
-        reached()
-        server.kill()
-        server.start()
-        until(lambda: server.cancel(launch_id)["status"] == "cancelling", "it is being cancelled")
-    is_sound(world, server, launch_id, "cancelled")
+    _succeeds_at_its_first_machine(world, server, on_their_way[moment])
 
 
-def test_a_node_that_was_being_destroyed_goes(world: World, server: Server) -> None:
-    launch_id = server.launch(**world.request())
-    is_sound(world, server, launch_id, "succeeded")
-    node = server.node_of(launch_id)
-    assert node is not None
-    with _held_delete(world) as reached:
+def test_launches_that_waited_keep_their_place(server: Server, on_their_way: Launched) -> None:
+    first, second = (server.ended(on_their_way[name]) for name in _WAITING)
+    assert first["started_at"] <= second["started_at"]
+
+
+@pytest.fixture(scope="module")
+def at_their_ends(world: World, server: Server, on_their_way: Launched) -> Launched:
+    """Launches that were killed between the last thing that happened to them and its record, by moment."""
+    for launch_id in on_their_way.values():
+        server.ended(launch_id)
+    found: dict[str, str] = {"destroyed": on_their_way["waiting first"]}
+    with ExitStack() as held:
+        reached: list[Callable[[], object]] = []
+        answering = []
+        for name in ("answered", "attempt recorded"):
+            launch_id = found[name] = server.launch(**world.request())
+            answering.append(held.enter_context(ExitStack()))
+            reached.append(answering[-1].enter_context(world.gates.closed(f"{launch_id}/answer")))
+        launch_id = found["failed"] = server.launch(**world.request("gcp"))
+        world.fails[launch_id] = "serve_failed"
+        reached.append(_delayed(world, "gcp", launch_id, "Delete"))
+        cancelling = found["cancelling"] = server.launch(**world.request("azure"))
+        installing = held.enter_context(world.gates.closed(f"{cancelling}/install"))
+        deleting = _delayed(world, "azure", cancelling, "Delete")
+        launch_id = found["cancelled while dead"] = server.launch(**world.request())
+        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/install")))
+        launch_id = found["cancelled while its engine lives"] = server.launch(**world.request())
+        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/vm")))
+        installing()
+        assert server.cancel(cancelling)["status"] == "cancelling"
+        reached.extend([deleting, _delayed(world, "aws", found["destroyed"], "Delete")])
+        node = server.node_of(found["destroyed"])
+        assert node is not None
         assert server.delete(f"/admin/nodes/{node['id']}")["state"] == "terminating"
-        reached()
+        _all(reached)
+        # Their engines go on and end; the server, which stands still, never hears of it.
+        server.pause()
+        for one in answering:
+            one.close()
+        for name in ("answered", "attempt recorded"):
+            until(lambda name=name: not world.is_locked(found[name]), f"the update has ended: {name}")  # type: ignore[misc]
         server.kill()
+        with world.database() as database:
+            launches = Launches(database)
+            launches.end_attempt(found["attempt recorded"], 1, None)
+            launches.ask_to_cancel(found["cancelled while dead"])
+            found["recorded"] = f"launch-{uuid.uuid4()}"
+            launches.add(found["recorded"], world.request(), None)
         server.start()
-    gone = server.gone(launch_id)
-    assert gone["ended_at"] is not None
+        server.cancel(found["cancelled while its engine lives"])
+    return found
+
+
+@pytest.mark.parametrize("moment", ["answered", "attempt recorded", "recorded"])
+def test_what_was_not_recorded_yet_comes_to_one_node(
+    world: World, server: Server, at_their_ends: Launched, moment: str
+) -> None:
+    _succeeds_at_its_first_machine(world, server, at_their_ends[moment])
+
+
+def test_a_failed_launch_that_was_being_taken_down_ends_with_its_own_reason(
+    world: World, server: Server, at_their_ends: Launched
+) -> None:
+    found = is_sound(world, server, at_their_ends["failed"], "failed")
+    assert found["error"]["code"] == "serve_failed"
+
+
+@pytest.mark.parametrize("moment", ["cancelling", "cancelled while dead", "cancelled while its engine lives"])
+def test_a_cancelled_launch_is_cancelled(world: World, server: Server, at_their_ends: Launched, moment: str) -> None:
+    is_sound(world, server, at_their_ends[moment], "cancelled")
+    assert world.made.count(at_their_ends[moment]) == 1
+
+
+def test_a_node_that_was_being_destroyed_goes(world: World, server: Server, at_their_ends: Launched) -> None:
+    launch_id = at_their_ends["destroyed"]
+    assert server.gone(launch_id)["ended_at"] is not None
     assert world.left(launch_id) == []
     assert launch_id not in world.stacks()
 
 
-def _succeeds_on_its_first_machine(world: World, server: Server, launch_id: str) -> str:
-    """Assert a launch that came to one node on the only machine that was ever made for it; return when it began."""
+def _succeeds_at_its_first_machine(world: World, server: Server, launch_id: str) -> None:
+    """Assert a launch that came to one node on the only machine that was ever made for it."""
     found = is_sound(world, server, launch_id, "succeeded")
     assert world.made.count(launch_id) == 1
     assert [span["stage"] for span in found["timeline"]] == STAGES
-    ran = [attempt["state"] for attempt in found["attempts"] if attempt["state"] != "skipped"]
-    assert ran == ["succeeded"]
-    return str(found["started_at"])
+    assert [attempt["state"] for attempt in found["attempts"]] == ["succeeded"]
 
 
-@contextmanager
-def _held_delete(world: World) -> Iterator[Callable[[], None]]:
-    """Let deletes of machines take long, for the time of the block; yield what waits until one was begun."""
-    held = world.site.clouds.faults.add("aws", MACHINES["aws"], "Delete", delay_seconds=60)
-    yield lambda: until(lambda: held.seen, "the machine is being deleted") and None
+def _stage(server: Server, launch_id: str, stage: str) -> Callable[[], object]:
+    return lambda: until(lambda: server.status(launch_id)["stage"] == stage, f"{launch_id} is at {stage}")
+
+
+def _delayed(world: World, provider: str, launch_id: str, method: str) -> Callable[[], object]:
+    """Let a cloud take long over a launch's machine; return what waits until it was asked."""
+
+    def is_of_launch(inputs: Values) -> bool:
+        return stack_of(inputs) == launch_id
+
+    faults = world.site.clouds.faults
+    held = faults.add(NATIVE[provider], MACHINES[provider], method, delay_seconds=300, when=is_of_launch)
+    return lambda: until(lambda: held.seen > 0, f"{method} of {launch_id} is asked for")
+
+
+def _all(waits: list[Callable[[], object]]) -> None:
+    for wait in waits:
+        wait()
