@@ -40,13 +40,15 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("PostgreSQL is not installed: make test-packages")
     programs, folder = found[-1], Path(tempfile.mkdtemp(prefix="liftoff-postgres-"))
     # It refuses to run as root.
-    as_user = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"] if os.getuid() == 0 else []
+    as_user: list[str | Path] = (
+        ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"] if os.getuid() == 0 else []
+    )
     if as_user:
         user = pwd.getpwnam(_USER)
         os.chown(folder, user.pw_uid, user.pw_gid)
     data, port = folder / "data", _free_port()
     options = f"-p {port} -h 127.0.0.1 -k {folder} -F"
-    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+    control: list[str | Path] = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
     try:
         _run([*as_user, programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-sync"], folder)
         _run([*control, "-l", folder / "log", "-o", options, "start"], folder)
