@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -49,12 +49,12 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, options: Sequence[str] = ()) -> None:
+        """Start it, with some more options this time, and wait until it answers."""
         ports = ("--port", str(self._ports[0]), "--page-port", str(self._ports[1]))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [LIFTOFF, "serve", *ports, "--catalog-prices", *self._options],
+                [LIFTOFF, "serve", *ports, "--catalog-prices", *self._options, *options],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -101,7 +101,15 @@ class Server:
             self._process.terminate()
             self._process.wait(60)
             self._process = None
-        self._http.close()
+
+    def close(self) -> None:
+        """End it, and the client."""
+        try:
+            self.stop()
+        finally:
+            if self._process is not None:
+                self.crash()
+            self._http.close()
 
     def launch(self, **asked: Any) -> str:
         """Ask for a launch, and return its id."""

@@ -1,6 +1,7 @@
 """`kill -9` of the server at every stage: the next start brings each launch to its right end, and nothing is lost.
 
-Launches are held at their moments side by side, the server is killed under all of them, and started again.
+Launches are brought to their moments one after the other and held there; the server is killed under all of them, and
+started again.
 """
 
 import uuid
@@ -27,42 +28,42 @@ _BOOTING = {
 }
 _ON_THEIR_WAY = (*_BOOTING, "validating", "aws asked", "azure asked", "gcp asked", "made")
 _WAITING = ("waiting first", "waiting second")
-_ENGINES = str(len(_ON_THEIR_WAY))
+_ENGINES = ("--engines", str(len(_ON_THEIR_WAY)))
+_FEWER = ("--engines", "4")
+"""More would stand in each other's way on a small machine."""
 Launched = Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[Server]:
-    made = world.server("one", "--engines", _ENGINES)
-    made.start()
+    made = world.server("one")
+    made.start(_ENGINES)
     yield made
-    made.stop()
+    made.close()
 
 
 @pytest.fixture(scope="module")
 def on_their_way(world: World, server: Server) -> Launched:
     """Launches that were killed on the way to their nodes, by moment."""
     found: dict[str, str] = {}
-    reached: list[Callable[[], object]] = []
     with ExitStack() as held:
         for stage, (provider, place) in _BOOTING.items():
             launch_id = found[stage] = server.launch(**world.request(provider))
-            reached.append(held.enter_context(world.gates.closed(f"{launch_id}/{place}")))
-            reached.append(_stage(server, launch_id, stage))
+            held.enter_context(world.gates.closed(f"{launch_id}/{place}"))()
+            _is_at(server, launch_id, stage)
         for provider in MACHINES:
             launch_id = found[f"{provider} asked"] = server.launch(**world.request(provider))
-            reached.append(_delayed(world, provider, launch_id, "Create"))
+            _delayed(world, provider, launch_id, "Create")()
         launch_id = found["made"] = server.launch(**world.request())
-        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/vm")))
-        _all(reached)
-        reached = [held.enter_context(world.gates.closed("gcp"))]
+        held.enter_context(world.gates.closed(f"{launch_id}/vm"))()
+        validates = held.enter_context(world.gates.closed("gcp"))
         found["validating"] = server.launch(**world.request("gcp"))
-        _all(reached)
+        validates()
         for name in _WAITING:
             found[name] = server.launch(**world.request())
         assert [server.status(found[name])["waiting_before"] for name in ("validating", *_WAITING)] == [None, 0, 1]
         server.kill()
-        server.start()
+        server.start(_FEWER)
     return found
 
 
@@ -83,31 +84,32 @@ def at_their_ends(world: World, server: Server, on_their_way: Launched) -> Launc
     """Launches that were killed between the last thing that happened to them and its record, by moment."""
     for launch_id in on_their_way.values():
         server.ended(launch_id)
+    server.stop()
+    server.start(_ENGINES)
     found: dict[str, str] = {"destroyed": on_their_way["waiting first"]}
     with ExitStack() as held:
-        reached: list[Callable[[], object]] = []
         answering = []
         for name in ("answered", "attempt recorded"):
             launch_id = found[name] = server.launch(**world.request())
             answering.append(held.enter_context(ExitStack()))
-            reached.append(answering[-1].enter_context(world.gates.closed(f"{launch_id}/answer")))
+            answering[-1].enter_context(world.gates.closed(f"{launch_id}/answer"))()
         launch_id = found["failed"] = server.launch(**world.request("gcp"))
         world.fails[launch_id] = "serve_failed"
-        reached.append(_delayed(world, "gcp", launch_id, "Delete"))
+        _delayed(world, "gcp", launch_id, "Delete")()
         cancelling = found["cancelling"] = server.launch(**world.request("azure"))
-        installing = held.enter_context(world.gates.closed(f"{cancelling}/install"))
+        held.enter_context(world.gates.closed(f"{cancelling}/install"))()
         deleting = _delayed(world, "azure", cancelling, "Delete")
-        launch_id = found["cancelled while dead"] = server.launch(**world.request())
-        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/install")))
-        launch_id = found["cancelled while its engine lives"] = server.launch(**world.request())
-        reached.append(held.enter_context(world.gates.closed(f"{launch_id}/vm")))
-        installing()
         assert server.cancel(cancelling)["status"] == "cancelling"
-        reached.extend([deleting, _delayed(world, "aws", found["destroyed"], "Delete")])
+        deleting()
+        launch_id = found["cancelled while dead"] = server.launch(**world.request())
+        held.enter_context(world.gates.closed(f"{launch_id}/install"))()
+        launch_id = found["cancelled while its engine lives"] = server.launch(**world.request())
+        held.enter_context(world.gates.closed(f"{launch_id}/vm"))()
+        deleting = _delayed(world, "aws", found["destroyed"], "Delete")
         node = server.node_of(found["destroyed"])
         assert node is not None
         assert server.delete(f"/admin/nodes/{node['id']}")["state"] == "terminating"
-        _all(reached)
+        deleting()
         # Their engines go on and end; the server, which stands still, never hears of it.
         server.pause()
         for one in answering:
@@ -121,7 +123,7 @@ def at_their_ends(world: World, server: Server, on_their_way: Launched) -> Launc
             launches.ask_to_cancel(found["cancelled while dead"])
             found["recorded"] = f"launch-{uuid.uuid4()}"
             launches.add(found["recorded"], world.request(), None)
-        server.start()
+        server.start(_FEWER)
         server.cancel(found["cancelled while its engine lives"])
     return found
 
@@ -161,8 +163,8 @@ def _succeeds_at_its_first_machine(world: World, server: Server, launch_id: str)
     assert [attempt["state"] for attempt in found["attempts"]] == ["succeeded"]
 
 
-def _stage(server: Server, launch_id: str, stage: str) -> Callable[[], object]:
-    return lambda: until(lambda: server.status(launch_id)["stage"] == stage, f"{launch_id} is at {stage}")
+def _is_at(server: Server, launch_id: str, stage: str) -> None:
+    until(lambda: server.status(launch_id)["stage"] == stage, f"{launch_id} is at {stage}")
 
 
 def _delayed(world: World, provider: str, launch_id: str, method: str) -> Callable[[], object]:
@@ -174,8 +176,3 @@ def _delayed(world: World, provider: str, launch_id: str, method: str) -> Callab
     faults = world.site.clouds.faults
     held = faults.add(NATIVE[provider], MACHINES[provider], method, delay_seconds=300, when=is_of_launch)
     return lambda: until(lambda: held.seen > 0, f"{method} of {launch_id} is asked for")
-
-
-def _all(waits: list[Callable[[], object]]) -> None:
-    for wait in waits:
-        wait()
