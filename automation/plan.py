@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from automation import failover, stack_file
+from automation import failover, pending, stack_file
 from automation.blocked import Blocked
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
@@ -127,6 +127,8 @@ def launch(
         )
         if resumption is None or not resumption.begun:
             _refuse_used(session)
+        else:
+            pending.resolve(session)
         site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody())
         again = resumption is not None and resumption.again and plan[0] == first
         if resumption is not None and resumption.begun and not again:

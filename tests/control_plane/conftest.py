@@ -127,7 +127,8 @@ class World:
 
 def stack_of(inputs: Values) -> str:
     """Return which stack a machine is marked with."""
-    return str((inputs.get("tags") or inputs.get("labels") or {}).get("liftoff-stack", ""))
+    # The tags of Compute Engine are for firewalls.
+    return str((inputs.get("labels") or inputs.get("tags") or {}).get("liftoff-stack", ""))
 
 
 def _stack(record: Record) -> str:
