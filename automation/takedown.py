@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from automation import backend, stages
+from automation import backend, pending, stages
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event
@@ -58,6 +58,8 @@ def destroy(
     """
     began = time.monotonic()
     with Session(project, stack, interrupts, reporter) as session:
+        # A machine that no state knows would keep its network from being deleted.
+        pending.resolve(session)
         deleted, failure, left = take_down(session, remove=remove)
     again = f"liftoff destroy --stack {stack}"
     return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -41,6 +42,9 @@ def serve(
     name: Annotated[str, typer.Option("--name", help="Name of this server, its own among those of one database.")] = "",
     engines: Annotated[int, typer.Option("--engines", help="Engines at once; 0 is what this host can do.")] = 0,
     retention_days: Annotated[float, typer.Option("--retention-days", help="Days to keep ended launches.")] = 30.0,
+    dead_seconds: Annotated[
+        float, typer.Option("--dead-seconds", min=1, help="Seconds of silence after which others take over.")
+    ] = 30.0,
     catalog_prices: Annotated[
         bool,
         typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
@@ -58,9 +62,9 @@ def serve(
 ) -> None:
     """Start the API and the launch page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for loud in ("httpx", "alembic", "botocore"):
+    for loud in ("httpx", "alembic", "botocore", "azure"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices)
+    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds)
     try:
         services = Services.open(settings)
     except Stopped as error:
@@ -69,14 +73,17 @@ def serve(
     registry = Registry(services)
     built = app.build(services)
     servers = [_server(built, host, at, trusted_proxy or []) for at in (port, page_port)]
+    # First: others must not take a server for dead that begins to work again.
+    services.servers.heartbeat()
     services.workflows.start()
     registry.start()
     _tell(services, host, port, page_port, as_json=as_json)
     _until_ended(servers)
     registry.stop()
     services.close()
-    # Threads that carry launches out are not waited for: the next start goes on with them.
     sys.stdout.flush()
+    # The interpreter would wait for the threads that carry launches out: the next start goes on with them.
+    os._exit(0)
 
 
 def _server(built: FastAPI, host: str, port: int, trusted_proxies: list[str]) -> uvicorn.Server:

@@ -180,7 +180,7 @@ class Workplace:
         self.launches.end_attempt(launch_id, number, None)
         node = self.node(launch_id)
         self.tell(launch_id, Stage.REGISTER, node.endpoint)
-        self.launches.end(launch_id, "succeeded", node.endpoint)
+        assert self.launches.succeed(node)
         return node
 
     def fail(self, launch_id: str, problem: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ class Workplace:
 
     def node(self, launch_id: str) -> Node:
         now = time.time()
-        node = Node(
+        return Node(
             id=f"0000{launch_id[-4:]}-node",
             launch_id=launch_id,
             model=MODEL,
@@ -208,5 +208,3 @@ class Workplace:
             idle_since=None,
             ended_at=None,
         )
-        self.nodes.register(node)
-        return node
