@@ -16,10 +16,10 @@ _WORDS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "model_attributes_type": lambda _: "a JSON object",
     "dict_type": lambda _: "a JSON object",
     "literal_error": lambda of: f"one of {of['expected']}",
-    "greater_than": lambda of: f"a number above {of['gt']:g}",
-    "greater_than_equal": lambda of: f"a number, {of['ge']:g} or more",
-    "less_than": lambda of: f"a number below {of['lt']:g}",
-    "less_than_equal": lambda of: f"a number, at most {of['le']:,g}".replace(",", " "),
+    "greater_than": lambda of: f"a number above {_number(of['gt'])}",
+    "greater_than_equal": lambda of: f"a number, {_number(of['ge'])} or more",
+    "less_than": lambda of: f"a number below {_number(of['lt'])}",
+    "less_than_equal": lambda of: f"a number, at most {_number(of['le'])}",
     "finite_number": lambda _: "a number that is finite",
     "string_too_short": lambda of: f"text of {of['min_length']} characters or more",
     "string_too_long": lambda of: f"text of at most {of['max_length']} characters",
@@ -43,6 +43,11 @@ class Explained:
     place: tuple[str, ...]
     given: object
     allowed: str
+
+
+def _number(value: float) -> str:
+    """Return a number with its thousands apart, whole where it is."""
+    return (f"{value:,.0f}" if value == int(value) else f"{value:,g}").replace(",", " ")
 
 
 def explain(problem: Mapping[str, Any], known: tuple[str, ...]) -> Explained:

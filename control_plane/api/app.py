@@ -4,6 +4,7 @@ from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from control_plane import page
 from control_plane.api import access, buying, launches, nodes, operations, problems, shapes
@@ -25,9 +26,12 @@ def build(services: Services) -> FastAPI:
     app.state.guesses = Guesses()
     app.add_middleware(Headers)
     problems.add(app)
-    for part in (access, launches, nodes, buying, operations):
-        app.include_router(part.router)
+    routers = [part.router for part in (access, launches, nodes, buying, operations)]
+    for router in routers:
+        app.include_router(router)
     page.mount(app)
+    every = [*app.routes, *(route for router in routers for route in router.routes)]
+    app.state.routes = [route for route in every if isinstance(route, Route)]
     return app
 
 

@@ -154,8 +154,9 @@ def _of_http(request: Request, error: Exception) -> JSONResponse:
 
 def _methods(request: Request) -> list[str]:
     """Return what may be done at an address; a route alone knows only of itself."""
-    here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in here if isinstance(route, Route) for method in route.methods or ()})
+    routes: list[Route] = request.app.state.routes
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 def _of_bug(_request: Request, _error: Exception) -> JSONResponse:

@@ -51,7 +51,8 @@ def of_catalog(error: Stopped, max_model_len: int | None = None) -> Problem:
     """Return why the catalog knows nothing of what was asked for, with the field."""
     cause = error.__cause__
     if not isinstance(cause, UnknownName):
-        return wrong_field("not_in_catalog", "max_model_len", max_model_len, str(error))
+        # The catalog's sentence names the field and what was given as a problem does.
+        return wrong_field("does_not_fit", "max_model_len", max_model_len, str(error).rpartition(": ")[2])
     known = cause.nearest or cause.known
     names = ", ".join(known[:_MOST_NAMES])
     more = ", …: GET /admin/catalog lists all" if len(known) > _MOST_NAMES else ""

@@ -1,5 +1,6 @@
 """The real app over a database of its own; what it would work on is only written down."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 from control_plane.api import app as api
 from control_plane.conductor import Conductor
 from control_plane.services import Services, Settings
+from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
 from tests.unit.control_plane.story import Story
 
@@ -41,9 +43,20 @@ class Noted:
         pass
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with tables and nothing in them; to make one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("database") / "control-plane.sqlite"
+    database = Database(sqlite_url(path))
+    database.migrate()
+    database.close()
+    return path
+
+
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The server's folder."""
+    shutil.copy(empty_database, tmp_path)
     monkeypatch.setenv("LIFTOFF_STATE", str(tmp_path))
     monkeypatch.setenv("LIFTOFF_KEYS", str(tmp_path / "keys"))
     monkeypatch.delenv("LIFTOFF_CATALOG", raising=False)
