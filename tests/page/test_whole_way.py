@@ -135,14 +135,30 @@ def test_a_failure_says_why_and_what_to_do_and_is_tried_again(page: Page, world:
     expect(page.get_by_label("Highest price")).to_have_value("0.5")
 
 
-def test_what_a_failed_launch_kept_can_be_taken_down(page: Page, world: World) -> None:
-    record = scenes.failed(world, keep=True)
+def test_an_attempt_that_somebody_cancelled_is_no_failure(page: Page, world: World) -> None:
+    record = scenes.begun(world)
+    error = {
+        "kind": "cancelled",
+        "code": "cancelled",
+        "message": "cancelled",
+        "hint": "run the command again",
+        "log": [],
+    }
+    record.attempt(2, world.offers[LLAMA][1], "failed", error=error)
+    record.turn("cancelled")
     page.goto(f"/launch/{record.job_id}")
-    expect(page.get_by_text("What was made is kept, and goes on costing.")).to_be_visible()
-    page.get_by_role("button", name="Take it down").click()
-    page.get_by_role("dialog").get_by_role("button", name="Take it down").click()
-    expect(page.locator(".kept")).to_contain_text("It is being taken down.")
-    assert world.destroyed == [record.job_id]
+    attempt = page.locator(".attempt").nth(1)
+    expect(attempt).to_contain_text("Cancelled")
+    expect(attempt).not_to_contain_text("run the command again")
+
+
+def test_a_stage_that_was_on_twice_took_both_times(page: Page, world: World) -> None:
+    record = scenes.failed(world)
+    first, *rest = record.launch["timeline"]
+    between = {"stage": "Provisioning instance", "started_at": first["ended_at"], "ended_at": first["ended_at"]}
+    record.launch["timeline"] = [first, between, first, *rest]
+    page.goto(f"/launch/{record.job_id}")
+    expect(page.locator(".stage").first).to_have_text(re.compile("Validating configuration *4 s"))
 
 
 def test_the_log_follows_its_end_until_somebody_scrolls_up(page: Page, world: World) -> None:

@@ -1,5 +1,6 @@
 """Who may ask what."""
 
+import hmac
 import inspect
 import json
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_tokens_are_compared_in_a_time_that_tells_nothing(services: Services, mo
         compared.append((one, other))
         return False
 
-    monkeypatch.setattr(tokens.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     assert services.tokens.find("lo_wrong") is None
     # All of them, whichever is right.
     assert len(compared) == 3

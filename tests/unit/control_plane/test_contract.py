@@ -64,6 +64,6 @@ def test_every_route_keeps_to_the_document(
     headers = {"X-Admin-Token": services.tokens.issue("fuzzer", scope)} if scope else {}
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=_config(scope, headers))
     # It asks the clouds.
-    schema = schema.exclude(path="/admin/check")
-    said = [text for event in from_schema(schema).execute() for text in _said(event)]
+    asked = schema.exclude(path="/admin/check")
+    said = [text for event in from_schema(asked).execute() for text in _said(event)]
     assert not said, f"{len(said)} failures; the first:\n\n" + "\n\n".join(said[:12])

@@ -216,7 +216,7 @@ def test_events_resume_after_any_of_them_without_loss_or_repeat(client: TestClie
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "٣", "9" * 16])
 def test_an_event_id_that_is_none(client: TestClient, story: Story, given: str) -> None:
     launch_id = story.failed()
-    headers = {"Last-Event-ID": given.encode()}
+    headers = {b"Last-Event-ID": given.encode()}
     answer = client.get(f"{PATH}/events", params={"job_id": launch_id}, headers=headers)
     found = wrong(answer, "invalid", "last-event-id")
     assert found["allowed"] == "the id of an event, a whole number"
