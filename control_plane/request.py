@@ -1,6 +1,6 @@
 """What the API is asked for: one launch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,7 +9,8 @@ from automation.stack_file import Values
 
 Provider = Literal["aws", "azure", "gcp", "local"]
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
 
 
 class LaunchAsked(BaseModel):

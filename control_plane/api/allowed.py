@@ -7,6 +7,8 @@ from typing import Any, Final
 from fastapi import Request
 from pydantic import BaseModel
 
+from control_plane.request import NAME_PATTERN
+
 _PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
 _SECRET: Final = frozenset({"token", "X-Admin-Token"})
 """Fields whose value is never shown again."""
@@ -21,7 +23,7 @@ _WORDS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "less_than": lambda of: f"a number below {_number(of['lt'])}",
     "less_than_equal": lambda of: f"a number, at most {_number(of['le'])}",
     "finite_number": lambda _: "a number that is finite",
-    "string_too_short": lambda of: f"text of {of['min_length']} characters or more",
+    "string_too_short": lambda _: "text that is not empty",
     "string_too_long": lambda of: f"text of at most {of['max_length']} characters",
     "string_type": lambda _: "text",
     "string_unicode": lambda _: "text in UTF-8",
@@ -77,12 +79,11 @@ def fields_of(request: Request) -> tuple[str, ...]:
     return tuple(shape.model_fields) if isinstance(shape, type) and issubclass(shape, BaseModel) else ()
 
 
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
 IDENTIFIER: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VISIBLE: Final = r"^[!-~]+$"
 WHOLE: Final = r"^[0-9]{1,15}$"
 PATTERNS: Final = {
-    NAME: "letters, digits and . _ / -, the first a letter or digit",
+    NAME_PATTERN: "letters, digits and . _ / -, the first a letter or digit",
     IDENTIFIER: "letters, digits and . _ -, the first a letter or digit",
     VISIBLE: "letters, digits and signs of ASCII",
     WHOLE: "the id of an event, a whole number",

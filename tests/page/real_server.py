@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from tests.page.scripted_server import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -71,6 +73,26 @@ class RealServer:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"it did not end within {seconds} s of SIGTERM:\n{self.said()}") from None
+
+    def clear(self, seconds: float = 240) -> None:
+        """Take down what a test that failed has left."""
+        self.stop()
+        made = subprocess.run(
+            [_LIFTOFF, "token", "create", "clear"],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.start()
+        headers = {"X-Admin-Token": made.stdout.strip()}
+        with httpx.Client(base_url=f"http://localhost:{self.port}/admin", headers=headers) as client:
+            for launch in client.get("/instances").json()["items"]:
+                client.post("/instances/destroy", params={"job_id": launch["job_id"]})
+        deadline = time.monotonic() + seconds
+        while self.left() and time.monotonic() < deadline:
+            threading.Event().wait(0.5)
 
     def said(self) -> str:
         """Return what it has written, without tokens."""

@@ -70,7 +70,7 @@ def test_a_model_that_fits_no_machine(client: TestClient, monkeypatch: pytest.Mo
     [
         ({"regoin": "eastus"}, "regoin", "no such field; there are model_name, provider, region"),
         ({"model_name": None}, "model_name", "text"),
-        ({"model_name": ""}, "model_name", "text of 1 characters or more"),
+        ({"model_name": ""}, "model_name", "text that is not empty"),
         ({"model_name": "a b"}, "model_name", "letters, digits and . _ / -"),
         ({"model_name": "a\x00"}, "model_name", "letters, digits"),
         ({"model_name": "a" * 201}, "model_name", "at most 200 characters"),
