@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from automation.blocked import Block, Blocked, block_of
+from automation.blocked import Block, block_of
 from automation.cloud_errors import Scope
 from automation.errors import Kind, LaunchFailure
 from automation.launch import LaunchResult
@@ -55,6 +55,16 @@ class PlanResult:
         return self.result is not None and self.result.failure is None
 
 
+class Blocks(Protocol):
+    """What launches find out for each other."""
+
+    def add(self, block: Block) -> None:
+        """Remember a block."""
+
+    def active(self, now: float) -> tuple[Block, ...]:
+        """Return the blocks that hold at `now`, in seconds since 1970."""
+
+
 class Site(Protocol):
     """Where attempts are made: one stack."""
 
@@ -71,7 +81,7 @@ class Site(Protocol):
 def run(
     plan: Sequence[Offer],
     site: Site,
-    blocked: Blocked,
+    blocked: Blocks,
     tell: Callable[[str], None],
     wait: Callable[[float], bool],
     clock: Callable[[], float] = time.time,
@@ -158,7 +168,7 @@ def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:
     return failure.kind is Kind.CONFIGURATION and block is None
 
 
-def _hit(blocked: Blocked, offer: Offer, now: float) -> Block | None:
+def _hit(blocked: Blocks, offer: Offer, now: float) -> Block | None:
     return next((block for block in blocked.active(now) if block.covers(offer)), None)
 
 

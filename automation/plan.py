@@ -9,7 +9,7 @@ from automation import failover, stack_file
 from automation.blocked import Blocked
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import PlanResult
+from automation.failover import Blocks, PlanResult
 from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
 from automation.offers import Offer
 from automation.session import Interrupts, Reporter, Session
@@ -61,11 +61,13 @@ class Resumption:
         launch_id: the launch's id, under which its journal is.
         watcher: who keeps what happens.
         begun: whether an offer has been tried already: the stack may then hold what was made for it.
+        blocks: what other launches found out.
     """
 
     launch_id: str
     watcher: Watcher
     begun: bool
+    blocks: Blocks
 
 
 def launch(
@@ -104,7 +106,7 @@ def launch(
     why_not: WhyNot | None = None
     if checker is not None:
         plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
-    blocked = Blocked(places.state_folder() / "blocked.sqlite")
+    blocked = resumption.blocks if resumption else Blocked(places.state_folder() / "blocked.sqlite")
     launch_id = resumption.launch_id if resumption else None
     with Session(request.project, request.stack, interrupts, reporter, launch_id) as session:
         session.journal.write(

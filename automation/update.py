@@ -105,6 +105,19 @@ class Engine(auto.PulumiCommand):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
+class _Workspace(auto.LocalWorkspace):
+    """A workspace whose updates set config values as `pulumi up --config` does, in one CLI call instead of two."""
+
+    def __init__(self, config: Mapping[str, str], **options: Any) -> None:  # noqa: ANN401 - the base class's own
+        super().__init__(**options)
+        self._config = config
+
+    def serialize_args_for_op(self, stack_name: str) -> list[str]:
+        pairs = [part for key, value in self._config.items() for part in ("--config", f"{key}={value}")]
+        nested = ["--config-path"] if any(char in key for key in self._config for char in "[.") else []
+        return [*pairs, *nested]
+
+
 class _Stack(auto.Stack):
     """A stack without the CLI calls whose answers are known from the events: 0.1 to 0.4 s each."""
 
@@ -149,14 +162,15 @@ class Update:
 
     def _operate(self) -> dict[str, Any]:
         request = self._request
-        workspace = auto.LocalWorkspace(
-            work_dir=str(request.project), pulumi_command=self.engine, env_vars=request.environment
+        workspace = _Workspace(
+            request.config,
+            work_dir=str(request.project),
+            pulumi_command=self.engine,
+            env_vars=request.environment,
         )
         stack = _Stack(request.stack, workspace)
         if request.operation == "resources":
             return self._resources(stack)
-        if request.config:
-            self._with_stack(workspace, lambda: self._configure(stack))
         if request.operation == "up":
             run = program.of(request.project)
             self._with_stack(workspace, lambda: stack.up(program=run, on_event=self._take, suppress_progress=True))
@@ -187,11 +201,6 @@ class Update:
         except engine_errors.StackNotFoundError:
             workspace.create_stack(self._request.stack)
             work()
-
-    def _configure(self, stack: auto.Stack) -> None:
-        config = self._request.config
-        nested = any(char in key for key in config for char in "[.")
-        stack.set_all_config({key: auto.ConfigValue(value) for key, value in config.items()}, path=nested)
 
     def _resources(self, stack: auto.Stack) -> dict[str, Any]:
         deployment = stack.export_stack().deployment or {}

@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 from automation import market, plan, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import PlanResult
+from automation.failover import Blocks, PlanResult
 from automation.journal import redact
 from automation.launch import LaunchRequest
 from automation.offers import Offer
 from automation.prices import live
 from automation.session import Interrupts
 from automation.stages import Event
+from control_plane import tracing
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
@@ -40,20 +41,34 @@ class Conductor:
     """Works on launches, each in a thread of its own, and knows which it works on."""
 
     def __init__(
-        self, launches: Launches, nodes: Nodes, template: Template, server: str, *, catalog_only: bool = False
+        self,
+        launches: Launches,
+        nodes: Nodes,
+        blocks: Blocks,
+        template: Template,
+        server: str,
+        *,
+        catalog_only: bool = False,
     ) -> None:
         self._launches = launches
         self._nodes = nodes
+        self._blocks = blocks
         self._template = template
         self._server = server
         self._catalog_only = catalog_only
         self._checker = BeforeLaunch()
+        self._tracing = tracing.choose(launches)
 
     def carry_out(self, launch_id: str) -> None:
         """Bring a launch to its end. It may be called again, by any server, after the one that called it has died."""
         launch = self._launches.begin(launch_id, self._server)
         if launch is None:
             return
+        self._work_on(launch)
+        self._tracing.ended(launch_id)
+
+    def _work_on(self, launch: Launch) -> None:
+        launch_id = launch.id
         listener = _Listener(self._launches, launch_id)
         with self._interrupts_of(launch_id) as interrupts:
             try:
@@ -98,7 +113,7 @@ class Conductor:
         values = stack_file.read(folder, launch.id, {})
         request = LaunchRequest(folder, launch.id, config=asked.config(values))
         left, begun = self._plan_left(launch, asked, request, listener)
-        resumption = plan.Resumption(launch.id, listener, begun)
+        resumption = plan.Resumption(launch.id, listener, begun, self._blocks)
         result, _ = _unlocked(
             lambda: plan.launch(request, left, listener, interrupts, resumption, self._checker), interrupts
         )

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from control_plane.bell import Bell
 from control_plane.conductor import Conductor
 from control_plane.project import Template
+from control_plane.store.blocks import Blocks
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
 from control_plane.store.nodes import Nodes
@@ -97,7 +98,7 @@ class Services:
         bell = Bell()
         launches, nodes = Launches(database, bell.ring), Nodes(database)
         server = settings.server or socket.gethostname()
-        conductor = Conductor(launches, nodes, template, server, catalog_only=settings.catalog_only)
+        conductor = Conductor(launches, nodes, Blocks(database), template, server, catalog_only=settings.catalog_only)
         workflows = queue(
             conductor,
             launches,

@@ -159,6 +159,20 @@ tokens: Final = Table(
     _one_of("scope", SCOPES),
 )
 
+blocks: Final = Table(
+    "blocks",
+    METADATA,
+    _text("provider", primary_key=True),
+    # Of the rest an empty text stands for all.
+    _text("region", primary_key=True),
+    _text("zone", primary_key=True),
+    _text("instance_type", primary_key=True),
+    _text("market", primary_key=True),
+    Column("until", Float, nullable=False),
+    _text("code"),
+    _one_of("market", ("", "spot", "on-demand")),
+)
+
 servers: Final = Table(
     "servers",
     METADATA,
