@@ -11,6 +11,7 @@ from typing import Final
 
 import httpx
 
+from provider.local import network
 from tests.page.scripted_server import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -100,8 +101,11 @@ class RealServer:
 
     def left(self) -> list[str]:
         """Return what its launches have left on this host: folders, machines, networks, leases."""
-        kinds = ("launch-projects", "machines", "network", "storage/leases")
-        return [
+        kinds = ("launch-projects", "machines", "storage/leases")
+        launched = [path.name for path in (self.state / "launches").glob("launch-*")]
+        # Networks are the host's, and a machine's name is the beginning of its launch's.
+        networks = [name for name in network.names() if any(launch.startswith(name) for launch in launched)]
+        return networks + [
             f"{kind}/{path.name}"
             for kind in kinds
             for path in (self.state / kind).glob("*")
