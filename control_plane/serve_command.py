@@ -1,6 +1,7 @@
 """`liftoff serve`: the API and the page, and the work behind them."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -62,8 +63,11 @@ def serve(
     _until_ended(servers)
     registry.stop()
     services.close()
-    # Threads that carry launches out are not waited for: the next start goes on with them.
     sys.stdout.flush()
+    sys.stderr.flush()
+    logging.shutdown()
+    # Threads that carry launches out are not waited for, as Python itself would: the next start goes on with them.
+    os._exit(0)
 
 
 def _server(built: FastAPI, host: str, port: int) -> uvicorn.Server:
