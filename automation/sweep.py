@@ -14,6 +14,7 @@ from components import tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, WaiterConfigTypeDef
 
     from automation.cloud_api.azure import Azure
     from automation.cloud_api.gcp import Gcp
@@ -85,13 +86,10 @@ class Aws:
         from automation.cloud_api.aws import answers
 
         states = ["pending", "running", "stopping", "stopped"]
+        filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": states}]
+        filters += [{"Name": f"tag:{key}", "Values": [value]} for key, value in marks.items()]
         with answers():
-            pages = self._client.get_paginator("describe_instances").paginate(
-                Filters=[
-                    {"Name": "instance-state-name", "Values": states},
-                    *({"Name": f"tag:{key}", "Values": [value]} for key, value in marks.items()),
-                ]
-            )
+            pages = self._client.get_paginator("describe_instances").paginate(Filters=filters)
             return [
                 Machine(instance["InstanceId"], instance["Placement"]["AvailabilityZone"])
                 for page in pages
@@ -106,8 +104,9 @@ class Aws:
         with answers():
             self._client.terminate_instances(InstanceIds=[machine.id])
             delay = round(_LOOK_SECONDS)
-            limit = {"Delay": delay, "MaxAttempts": round(_GONE_SECONDS / delay)}
-            self._client.get_waiter("instance_terminated").wait(InstanceIds=[machine.id], WaiterConfig=limit)
+            waiter = self._client.get_waiter("instance_terminated")
+            limit: WaiterConfigTypeDef = {"Delay": delay, "MaxAttempts": round(_GONE_SECONDS / delay)}
+            waiter.wait(InstanceIds=[machine.id], WaiterConfig=limit)
 
 
 class AzureCloud:
