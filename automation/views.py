@@ -97,7 +97,7 @@ class JsonLines:
                 for span in result.timeline
             ],
             events_file=str(result.events_file),
-            failure=_plain_failure(result.failure),
+            failure=plain_failure(result.failure),
             cleanup=None if result.cleanup is None else asdict(result.cleanup),
         )
 
@@ -117,7 +117,7 @@ class JsonLines:
             seconds=result.seconds,
             deleted=list(result.deleted),
             left=list(result.left),
-            failure=_plain_failure(result.failure),
+            failure=plain_failure(result.failure),
         )
 
     def stopped(self, error: Stopped) -> None:
@@ -317,7 +317,8 @@ def _stopped(error: Stopped) -> list[str]:
     return [f"{error.kind.title}/{error.code}: {error}", f"What to do: {error.hint}"]
 
 
-def _plain_failure(failure: LaunchFailure | None) -> dict[str, object] | None:
+def plain_failure(failure: LaunchFailure | None) -> dict[str, object] | None:
+    """Return a failure for JSON."""
     if failure is None:
         return None
     return {
@@ -352,5 +353,5 @@ def _plain_attempt(attempt: Attempt) -> dict[str, object]:
         "offer": attempt.offer.model_dump(mode="json"),
         "seconds": round(attempt.seconds, 3),
         "skipped": attempt.skipped,
-        "failure": _plain_failure(attempt.failure),
+        "failure": plain_failure(attempt.failure),
     }
