@@ -1,4 +1,4 @@
-"""Which stacks a change in git may affect. What is not known to be harmless affects all: a preview too many costs little."""
+"""Which stacks a change in git may affect. What is not known to be harmless affects all: a preview is cheap."""
 
 import re
 import subprocess
