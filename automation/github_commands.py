@@ -44,7 +44,8 @@ def issue(
 
 def _do(work: Callable[[Threads], str]) -> None:
     try:
-        typer.echo(work(Threads()))
+        with Threads() as threads:
+            typer.echo(work(threads))
     except Stopped as error:
         views.choose(as_json=False).stopped(error)
         raise typer.Exit(error.kind.exit_code) from error

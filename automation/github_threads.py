@@ -6,7 +6,7 @@ https://docs.github.com/en/rest/issues
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 
@@ -46,6 +46,12 @@ class Threads:
             },
             timeout=_TIMEOUT_SECONDS,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def comment(self, number: int, marker: str, text: str) -> str:
         """Write the one comment of that marker below a pull request or issue; return what was done."""

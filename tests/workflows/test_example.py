@@ -7,13 +7,14 @@ import yaml
 
 from automation import affected, stack_file
 from automation.stack_file import Values
+from automation.worker import SECRET
 from components import settings
 
 from .linters import ROOT
 
 TEAM = ROOT / "examples" / "team"
 STACKS = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in TEAM.glob("Pulumi.*.yaml"))
-KEYS = {"storageAccessKeyId": stack_file.SECRET, "storageSecretAccessKey": stack_file.SECRET}
+KEYS = {"storageAccessKeyId": SECRET, "storageSecretAccessKey": SECRET}
 
 
 def test_there_is_a_stack_of_this_host_and_one_per_cloud() -> None:

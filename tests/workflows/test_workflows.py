@@ -1,4 +1,4 @@
-"""The workflows hold what docs/ci.md promises: pinned actions, least permissions, no secrets for forks or for long."""
+"""The workflows hold what docs/ci.md says: pinned actions, least permissions, nothing for forks, no lasting keys."""
 
 import re
 import subprocess
@@ -35,7 +35,8 @@ def test_actionlint_finds_nothing() -> None:
 
 def test_zizmor_finds_nothing() -> None:
     files = [*WORKFLOWS, ACTION]
-    command = [ZIZMOR, "--offline", "--no-progress", "--config", ROOT / ".github" / "zizmor.yml", *files]
+    config = ROOT / ".github" / "zizmor.yml"
+    command = [str(part) for part in (ZIZMOR, "--offline", "--no-progress", "--config", config, *files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
