@@ -51,7 +51,6 @@ def test_a_node_comes_is_changed_replaced_and_goes(site: Site, provider: str) ->
 
 def test_no_key_stands_in_plain_text_in_what_a_launch_at_a_cloud_leaves(site: Site) -> None:
     state = Path(site.desk.environment["LIFTOFF_STATE"])
-    state.mkdir()
     # What GitHub Actions is told is looked through, too.
     summary, step_outputs = state / "summary.md", state / "step-outputs"
     site.desk.environment.update(GITHUB_STEP_SUMMARY=str(summary), GITHUB_OUTPUT=str(step_outputs))
@@ -59,6 +58,7 @@ def test_no_key_stands_in_plain_text_in_what_a_launch_at_a_cloud_leaves(site: Si
     assert launched.code == 0, launched.text
     (node,) = site.nodes.values()
     hidden = (node.settings["api_key"], node.settings["tls_key"].splitlines()[1], "X-Amz-Signature=")
+    assert all(line.startswith("{") for line in launched.out.splitlines())
     assert f"{site.desk.stack}` answers after" in summary.read_text()
     assert f"https://{node.settings['server_name']}" in step_outputs.read_text()
     files = [path for path in state.rglob("*") if path.is_file()]
