@@ -38,13 +38,14 @@ class Cleanup:
 
 @dataclass(frozen=True)
 class DestroyResult:
-    """How a destroy ended: what was deleted, and what is left if it failed."""
+    """How a destroy ended: what was deleted, what is left if it failed, and the command that tries it again."""
 
     stack: str
     seconds: float
     deleted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     failure: LaunchFailure | None = None
+    again: str = ""
 
 
 def destroy(
@@ -58,7 +59,8 @@ def destroy(
     began = time.monotonic()
     with Session(project, stack, interrupts, reporter) as session:
         deleted, failure, left = take_down(session, remove=remove)
-    return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure)
+    again = f"liftoff destroy --stack {stack}"
+    return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)
 
 
 def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:

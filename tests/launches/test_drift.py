@@ -54,6 +54,3 @@ def test_what_was_changed_and_what_is_gone_is_told_and_nothing_is_written(site: 
     assert f"{site.desk.stack}-machine ({MACHINES['aws']}) is gone" in gone.out
     assert f"liftoff launch --stack {site.desk.stack}" in gone.out
     assert state(site) == before
-
-    missing = site.desk.run("drift", "--stack", "nobody-made-it", "--json")
-    assert (missing.code, missing.records[-1]["code"]) == (13, "stack_missing"), missing.text
