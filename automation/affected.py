@@ -15,7 +15,7 @@ _HARMLESS: Final = frozenset(
 )
 """Folders and files that no stack is made of. `control_plane` and what is below it drive launches of their own."""
 _OF_ONE_CLOUD: Final = re.compile(r"components/(aws|azure|gcp|local)\.py|provider/(local)(?:_\w+\.py|/.*)")
-_STACK_FILE: Final = re.compile(r"Pulumi\.(?P<stack>.+)\.ya?ml")
+_STACK_FILE: Final = re.compile(r"Pulumi\.(?P<stack>[A-Za-z0-9_.-]+)\.ya?ml")
 _NOTHING: Final = re.compile("0+")
 """What GitHub gives for the commit before a branch's first."""
 

@@ -1,5 +1,7 @@
 """The repository in examples/ is one that works: its stacks are valid, and its workflows are the project's own."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from automation import affected, stack_file
 from automation.stack_file import Values
 from automation.worker import SECRET
 from components import settings
+from tests.e2e.conftest import _environment
 
 from .linters import ROOT
 
@@ -46,3 +49,21 @@ def test_moving_the_submodule_affects_every_stack() -> None:
     stacks = {stack: str(stack_file.read(TEAM, stack, {}).get("provider")) for stack in STACKS}
     assert list(affected.by_paths(["liftoff"], stacks).stacks) == STACKS
     assert list(affected.by_paths([str(Path("Pulumi.chat-gcp.yaml"))], stacks).stacks) == ["chat-gcp"]
+
+
+@pytest.mark.engine
+def test_a_copy_with_liftoff_in_it_is_a_project_that_the_engine_previews(tmp_path: Path) -> None:
+    copy = tmp_path / "team"
+    shutil.copytree(TEAM, copy)
+    (copy / "liftoff").symlink_to(ROOT)
+    script = (
+        'eval "$(liftoff/.venv/bin/liftoff env)"; pulumi stack init dev; '
+        "pulumi preview --stack dev --json --non-interactive"
+    )
+    command = ["bash", "-euc", script]
+    done = subprocess.run(
+        command, cwd=copy, env=_environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for resource in ("ModelNode", "LocalMachine", "Readiness"):
+        assert f"liftoff:index:{resource}" in done.stdout

@@ -29,6 +29,8 @@ STACKS = {"chat": "aws", "code": "gcp", "dev": "local"}
         ("uv.lock", set(STACKS)),
         ("liftoff", set(STACKS)),
         ("something/new.txt", set(STACKS)),
+        # No name that the engine would take: a workflow shows names, so this one may not become one.
+        ("Pulumi.x\n::warning::y.yaml", set(STACKS)),
         ("docs/cli.md", set()),
         ("README.md", set()),
         (".github/workflows/preview.yml", set()),

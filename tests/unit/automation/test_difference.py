@@ -57,6 +57,21 @@ def test_a_long_value_is_cut() -> None:
     assert change.state.endswith("(5000 characters)")
 
 
+def test_a_person_is_told_what_differs_and_what_to_do() -> None:
+    changed = step({"tags": {"a": "x"}, "key": "[secret]"}, {"tags": {}, "key": "open"}, "tags.a", "key")
+    gone = of_step(URN, TYPE, "delete", ({}, {}), ({}, {}), ())
+    assert gone is not None
+    told = list(sentences(DriftResult("chat", 1.0, 3, (changed, gone))))
+    assert told[:4] == [
+        "chat-machine (aws:ec2/instance:Instance) was changed:",
+        "  tags.a: in state x, really nothing",
+        "  key: in state [secret], really [secret]",
+        "chat-machine (aws:ec2/instance:Instance) is gone",
+    ]
+    assert told[4] == "2 of 3 resources of stack chat are not as its state says."
+    assert "liftoff launch --stack chat" in told[5]
+
+
 def test_a_look_that_failed_is_not_told_as_everything_being_fine() -> None:
     failure = LaunchFailure(Kind.CREDENTIALS, "expired", Stage.VALIDATE, "", "keys expired", "renew them", False, "raw")
     result = DriftResult("chat", 1.0, 3, (), failure)
