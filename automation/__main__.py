@@ -20,6 +20,10 @@ def main() -> None:
         from automation import offer_commands
 
         app.command()(offer_commands.offers)
+    elif sys.argv[1:2] == ["preview"]:
+        from automation import preview_command
+
+        app.command()(preview_command.preview)
     elif sys.argv[1:2] == ["check"]:
         from automation import check_command
 
@@ -41,6 +45,7 @@ def main() -> None:
         import typer
 
         app.command("offers", help="List what a launch of a model would try, cheapest first.")(lambda: None)
+        app.command("preview", help="Say what a launch would change, cost and break.")(lambda: None)
         app.command("check", help="Say what a launch needs and does not have.")(lambda: None)
         app.add_typer(typer.Typer(help="The dated catalog of prices and regions."), name="catalog")
         app.command("serve", help="Start the API and the launch page.")(lambda: None)

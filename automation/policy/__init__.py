@@ -1,1 +1,1 @@
-"""Rules on what a stack would have: checked at a preview, and before a launch makes anything. docs/previews.md lists them."""
+"""Rules on what a stack would have, for previews and before a launch makes anything: docs/previews.md."""

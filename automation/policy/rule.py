@@ -56,17 +56,19 @@ class Finding:
 
 
 class Rule(Protocol):
-    """One rule. `check` is pure: the same resources always have the same findings, in the same order.
+    """One rule. `check` is pure: the same resources always have the same findings, in the same order."""
 
-    Attributes:
-        id: its name, in small letters and dashes.
-        title: what it asks for, in a few words.
-        severity: what a violation is unless policy.yaml says otherwise.
-    """
+    @property
+    def id(self) -> str:
+        """Its name, in small letters and dashes."""
 
-    id: str
-    title: str
-    severity: Severity
+    @property
+    def title(self) -> str:
+        """What it asks for, in a few words."""
+
+    @property
+    def severity(self) -> Severity:
+        """What a violation is unless policy.yaml says otherwise."""
 
     def check(self, resources: Sequence[Resource]) -> Iterable[Finding]:
         """Return what is wrong with these resources."""

@@ -326,6 +326,33 @@ def check(resources: Iterable[Resource], settings: PolicySettings) -> tuple[Find
     return tuple(sorted(found, key=lambda one: one.severity != "mandatory"))
 
 
+OF_OFFER: Final = frozenset({"allowed-regions", "allowed-types", "budget"})
+"""Rules that can be held to an offer before any preview."""
+
+
+def of_offer(instance_type: str, region: str, price: float, settings: PolicySettings) -> tuple[Finding, ...]:
+    """Return the mandatory findings on a machine of this type and place at this price in USD/hour."""
+    monthly = price * cost.HOURS_PER_MONTH
+    budget = settings.budget_usd_per_month
+    found = {
+        "allowed-regions": ""
+        if _matches(region, settings.allowed_regions)
+        else f"the region is {region!r}; allowed: {', '.join(settings.allowed_regions)}",
+        "allowed-types": ""
+        if _matches(instance_type, settings.allowed_types)
+        else f"the type is {instance_type!r}; allowed: {', '.join(settings.allowed_types)}",
+        "budget": f"the machine alone is {monthly:.2f} USD a month; allowed: {budget:g}"
+        if budget and monthly > budget
+        else "",
+    }
+    severities: Mapping[str, str] = dict(settings.severities.items())
+    return tuple(
+        Finding(rule, "mandatory", "", "", text, "change policy.yaml")
+        for rule, text in found.items()
+        if text and severities.get(rule, "mandatory") == "mandatory"
+    )
+
+
 def _matches(text: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
 

@@ -11,7 +11,7 @@ from automation.preview.fit import Side
 from automation.preview.report import Report
 from automation.preview.steps import Step
 
-MARKER: Final = "<!-- liftoff preview -->"
+MARKER: Final = "<!-- liftoff-preview -->"
 """The first line, not shown: by it a workflow finds its own comment again."""
 
 LIMIT: Final = 65_000
@@ -41,7 +41,9 @@ def _section(report: Report, room: int) -> str:
     if report.failure is not None:
         kind = f"{report.failure.kind.title}/{report.failure.code}"
         text = _cut(report.failure.message, max(room - 1000, 200))
-        return "\n".join([*head, f":x: **{kind}**", "", *_fence([text]), "", f"What to do: {_text(report.failure.hint)}", ""])
+        return "\n".join(
+            [*head, f":x: **{kind}**", "", *_fence([text]), "", f"What to do: {_text(report.failure.hint)}", ""]
+        )
     part = int(room * _LIST_SHARE)
     body = [
         *head,
@@ -65,7 +67,9 @@ def _warnings(report: Report, room: int) -> list[str]:
         if step.action == "delete":
             lines.append(f"> - {_code(step.name)} is deleted: its endpoint ends.")
         else:
-            order = "The old machine goes before the new one comes" if step.deleted_first else "The machine is a new one"
+            order = (
+                "The old machine goes before the new one comes" if step.deleted_first else "The machine is a new one"
+            )
             lines.append(f"> - {_code(step.name)} is **replaced**, because of {_code(words.reason(step))}. {order}.")
     told = _within(lines, room, lambda more: f"> - … and {more} more")
     return ["> [!WARNING]", "> **Downtime: the endpoint does not answer until the new node is ready.**", *told, ""]
@@ -100,8 +104,13 @@ def _cost(report: Report) -> list[str]:
     items = [f"- {_text(words.item(one))}" for one in (after if after.items else before).items]
     return [
         *lines,
-        f"<details><summary>What is in it, and what is not</summary>\n\n{'\n'.join(items)}\n\n"
-        f"Not in it: {_text(missing)}{NOT_IN_IT}. Prices are of their day, not live.\n</details>\n",
+        "<details><summary>What is in it, and what is not</summary>",
+        "",
+        *items,
+        "",
+        f"Not in it: {_text(missing)}{NOT_IN_IT}. Prices are of their day, not live.",
+        "</details>",
+        "",
     ]
 
 

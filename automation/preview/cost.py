@@ -76,6 +76,10 @@ class Cost:
         return tuple(item.what for item in self.items if item.hourly is None)
 
 
+NOTHING: Final = Cost()
+"""Nothing that costs."""
+
+
 def before(steps: Iterable[Step]) -> Cost:
     """Return what is paid for now."""
     return of((step.type, step.old) for step in steps if step.action != "create")

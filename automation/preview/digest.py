@@ -1,4 +1,4 @@
-"""What was reviewed, in a form that can be compared: the same steps have the same digest on every host and at any time."""
+"""What was reviewed, in a form that can be compared: the same steps have the same digest everywhere and always."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class Digest:
 
 
 def of(steps: Iterable[Step]) -> Digest:
-    """Return the digest of a preview's steps. Secrets are in it as `[secret]`: that one changes is told, its value is not."""
+    """Return the digest of a preview's steps. A secret is in it as `[secret]`: that it changes is told, nothing else."""
     entries = tuple(
         sorted(
             (_entry(step) for step in steps if step.action != "same" and step.type != STACK),

@@ -10,7 +10,7 @@ from components import catalog
 
 _READINESS: Final = "liftoff:index:Readiness"
 _SETTINGS: Final = "pulumi:providers:liftoff"
-"""The project's own provider is given all plain settings of the stack, which is how those before the change are known."""
+"""The project's own provider is given the stack's plain settings: so those before the change are known."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """A step of the engine's as a JSON record, made in the worker: secrets never leave it."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from __future__ import annotations
 
-from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    # The command line reads what is recorded, and comes up without the SDK.
+    from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
 
 SECRET: Final = "[secret]"
 """Stands for a secret; the engine's CLI uses the same text."""
@@ -15,7 +18,7 @@ _SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
 
 def masked(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a value as the engine's events hold it, each secret in it as the text `[secret]`."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return SECRET if value.get(_SIGNATURE) == _SECRET_SIGNATURE else {key: masked(v) for key, v in value.items()}
     return [masked(item) for item in value] if isinstance(value, list) else value
 

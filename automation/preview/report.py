@@ -10,7 +10,7 @@ from automation.policy import rules
 from automation.policy.rule import Finding, Resource
 from automation.policy.settings import PolicySettings
 from automation.preview import cost, digest, fit, steps
-from automation.preview.cost import Cost
+from automation.preview.cost import NOTHING, Cost
 from automation.preview.digest import Digest
 from automation.preview.fit import Side
 from automation.preview.steps import Step
@@ -46,8 +46,8 @@ class Report:
     stack: str
     destroys: bool = False
     steps: tuple[Step, ...] = ()
-    cost_before: Cost = Cost()
-    cost_after: Cost = Cost()
+    cost_before: Cost = NOTHING
+    cost_after: Cost = NOTHING
     fit_before: Side | None = None
     fit_after: Side | None = None
     findings: tuple[Finding, ...] = ()

@@ -142,7 +142,7 @@ def _joined(path: str, key: str) -> str:
 
 def _step(urn: str, records: Sequence[Mapping[str, Any]]) -> Step:
     ops = [str(record["op"]) for record in records]
-    action = next((action for action, of in _ACTIONS if of & set(ops)), "same")
+    action: Action = next((one for one, of in _ACTIONS if of & set(ops)), "same")
     # The record of the new one tells the most: the last of these that there is.
     told = max(records, key=lambda record: (record["op"] == "create-replacement", bool(record["detailed_diff"])))
     old = next((record["old"] for record in records if record["old"] is not None), None)

@@ -62,7 +62,7 @@ def change(of: Change) -> str:
 
 
 def properties(step: Step) -> list[str]:
-    """Return a line for each property that differs, or that a new resource has; those that force a replacement first."""
+    """Return a line for each property that differs, or that a new resource has; what forces a replacement first."""
     if step.action == "create":
         return [f"{path}: {value(found)}" for path, found in leaves(step.new or {}) if found not in (None, "", [], {})]
     return [change(one) for one in sorted(step.changes, key=lambda one: not one.forces)]
@@ -88,4 +88,6 @@ def item(of: Item) -> str:
         return f"{of.what}: no price is known"
     day = f"of {of.date}" if of.date else "of a day that its source does not say"
     note = f"; {of.note}" if of.note else ""
-    return f"{of.what}: {of.hourly:.4f} USD/hour, {of.hourly * HOURS_PER_MONTH:.2f} USD/month ({of.source}, {day}{note})"
+    return (
+        f"{of.what}: {of.hourly:.4f} USD/hour, {of.hourly * HOURS_PER_MONTH:.2f} USD/month ({of.source}, {day}{note})"
+    )
