@@ -121,8 +121,8 @@ class DiskEncryption:
             yield "encrypted"
         elif resource.type == "azure-native:compute:VirtualMachine":
             # A disk in a storage account of one's own is encrypted only if that is.
-            if at(resource.inputs, "storageProfile.osDisk.managedDisk") is None:
-                yield "storageProfile.osDisk.managedDisk"
+            managed = "storageProfile.osDisk.managedDisk"
+            yield from [managed] if at(resource.inputs, managed) is None else []
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ class AllowedTypes:
 
 @dataclass(frozen=True)
 class Budget:
-    """The stack costs at most so much in a month of 730 hours. What has no known price is told, and does not stop it."""
+    """The stack costs at most so much in a month of 730 hours. What has no price is told only."""
 
     most: float
     id: str = "budget"

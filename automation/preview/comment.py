@@ -20,6 +20,7 @@ https://github.com/orgs/community/discussions/27190"""
 
 _LIST_SHARE: Final = 0.15
 _ROW_PROPERTIES: Final = 100
+_LAST_BYTES: Final = 40
 
 
 def render(reports: Sequence[Report], limit: int = LIMIT) -> str:
@@ -29,15 +30,20 @@ def render(reports: Sequence[Report], limit: int = LIMIT) -> str:
     room = limit - _size(head)
     sections = []
     for index, report in enumerate(reports):
-        section = _section(report, room // (len(reports) - index))
+        share = room // (len(reports) - index)
+        section = _section(report, share)
+        if _size(section) + 1 > share:
+            section = _headline(report)
+        if _size(section) + _LAST_BYTES > room:
+            sections.append(f"… and {_plural(len(reports) - index, 'more stack')}")
+            break
         room -= _size(section) + 1
         sections.append(section)
     return "\n".join([head, *sections])
 
 
 def _section(report: Report, room: int) -> str:
-    what = "would be destroyed" if report.destroys else words.counts(report)
-    head = [f"### Stack {_code(report.stack)}: {'the preview failed' if report.failure else what}", ""]
+    head = [_headline(report), ""]
     if report.failure is not None:
         kind = f"{report.failure.kind.title}/{report.failure.code}"
         text = _cut(report.failure.message, max(room - 1000, 200))
@@ -47,15 +53,28 @@ def _section(report: Report, room: int) -> str:
     part = int(room * _LIST_SHARE)
     body = [
         *head,
+        *_settings(report, part),
         *_warnings(report, part),
         *_findings(report.findings, part),
-        *_cost(report),
+        *_cost(report, part),
         *_fit(report),
         *_table(report.changes, part),
     ]
     tail = [f"<sub>Digest of these steps: <code>{report.digest.sha256}</code></sub>", ""] if report.digest else []
     left = room - _size("\n".join([*body, *tail])) - 2
     return "\n".join([*body, *_details(report.changes, left), *tail])
+
+
+def _headline(report: Report) -> str:
+    what = "would be destroyed" if report.destroys else words.counts(report)
+    return f"### Stack {_code(report.stack)}: {'the preview failed' if report.failure else what}"
+
+
+def _settings(report: Report, room: int) -> list[str]:
+    if not report.settings:
+        return []
+    lines = [f"- {_code(words.change(one))}" for one in report.settings]
+    return ["Settings that differ:", "", *_within(lines, room, lambda more: f"- … and {more} more"), ""]
 
 
 def _warnings(report: Report, room: int) -> list[str]:
@@ -86,29 +105,30 @@ def _findings(findings: Sequence[Finding], room: int) -> list[str]:
     return ["#### Policy", "", *_within(lines, room, lambda more: f"- … and {more} more"), ""]
 
 
-def _cost(report: Report) -> list[str]:
+def _cost(report: Report, room: int) -> list[str]:
     before, after = report.cost_before, report.cost_after
     if not before.items and not after.items:
         return []
+    more = after.monthly - before.monthly
     lines = [
         "#### Cost",
         "",
         "| | before | after | difference |",
         "|---|---|---|---|",
         f"| USD/hour | {before.hourly:.4f} | {after.hourly:.4f} | {after.hourly - before.hourly:+.4f} |",
-        f"| USD/month (730 hours) | {before.monthly:.2f} | {after.monthly:.2f} | {after.monthly - before.monthly:+.2f} |",
+        f"| USD/month (730 hours) | {before.monthly:.2f} | {after.monthly:.2f} | {more:+.2f} |",
         "",
     ]
     unknown = tuple(dict.fromkeys((*before.unknown, *after.unknown)))
-    missing = f"no price is known of: {', '.join(unknown)}; nor of " if unknown else ""
+    missing = f"{', '.join(unknown)} (no price is known), " if unknown else ""
     items = [f"- {_text(words.item(one))}" for one in (after if after.items else before).items]
     return [
         *lines,
         "<details><summary>What is in it, and what is not</summary>",
         "",
-        *items,
+        *_within(items, room, lambda more: f"- … and {more} more"),
         "",
-        f"Not in it: {_text(missing)}{NOT_IN_IT}. Prices are of their day, not live.",
+        f"Not in it: {_text(_cut(missing, room // 4) + NOT_IN_IT)}. Prices are of their day, not live.",
         "</details>",
         "",
     ]

@@ -34,7 +34,7 @@ class Digest:
 
 
 def of(steps: Iterable[Step]) -> Digest:
-    """Return the digest of a preview's steps. A secret is in it as `[secret]`: that it changes is told, nothing else."""
+    """Return the digest of a preview's steps. A secret is in it as `[secret]`: only that it changes is told."""
     entries = tuple(
         sorted(
             (_entry(step) for step in steps if step.action != "same" and step.type != STACK),

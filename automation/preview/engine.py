@@ -45,11 +45,11 @@ def look(
     result = session.run(operation, LIMIT_SECONDS, take, config=config, remove=not destroys)
     if result.ok:
         return report.build(session.stack, result.steps, allowed, destroys=destroys), None
-    failure = _judge(result, failing)
+    failure = judged(result, failing)
     return report.failed(session.stack, failure, destroys=destroys), failure
 
 
-def _judge(result: Result, failing: list[Event]) -> LaunchFailure:
+def judged(result: Result, failing: list[Event]) -> LaunchFailure:
     """Return why it failed. What the program itself refused has no resource, and its first words are the best."""
     said = [event.message for event in failing if event.kind == "diagnostic"]
     if result.cancelled is None and said and not any(event.urn for event in failing):

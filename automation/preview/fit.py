@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from automation.preview.cost import machine
-from automation.preview.steps import Step, Values
+from automation.preview.steps import SETTINGS, Step, Values
 from components import catalog
 
 _READINESS: Final = "liftoff:index:Readiness"
-_SETTINGS: Final = "pulumi:providers:liftoff"
-"""The project's own provider is given the stack's plain settings: so those before the change are known."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def _side(resources: Mapping[str, Values]) -> Side | None:
     of = next((found for type_, values in resources.items() if (found := machine(type_, values)) is not None), None)
     if of is None:
         return None
-    settings = resources.get(_SETTINGS, {})
+    settings = resources.get(SETTINGS, {})
     model = str(resources.get(_READINESS, {}).get("model") or settings.get("model") or "")
     asked = _tokens(settings.get("maxModelLen"))
     try:
@@ -64,7 +62,7 @@ def _side(resources: Mapping[str, Values]) -> Side | None:
         return Side(model, kind.name, gpu, None, 0, 0.0, "the catalog can't tell whether it fits")
     if isinstance(answer, catalog.Fit):
         length, sequences = answer.max_model_len, round(answer.sequences, 1)
-        text = f"fits with {length:,} tokens of context, {sequences:g} such sequences at once"
+        text = f"fits with {length:,} tokens of context, and room for {sequences:g} times that at once"
         return Side(model, kind.name, gpu, True, length, sequences, text)
     return Side(model, kind.name, gpu, False, 0, 0.0, f"does not fit: {answer.reason}")
 

@@ -13,7 +13,7 @@ from automation.preview import cost, digest, fit, steps
 from automation.preview.cost import NOTHING, Cost
 from automation.preview.digest import Digest
 from automation.preview.fit import Side
-from automation.preview.steps import Step
+from automation.preview.steps import Change, Step
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Report:
         stack: its name.
         destroys: whether the preview is that of a destroy.
         steps: what happens to each resource, what is lost first.
+        settings: the stack's settings that differ.
         cost_before: what is paid for now.
         cost_after: what will be paid for.
         fit_before: how the model fits the machine now; None where there is none.
@@ -46,6 +47,7 @@ class Report:
     stack: str
     destroys: bool = False
     steps: tuple[Step, ...] = ()
+    settings: tuple[Change, ...] = ()
     cost_before: Cost = NOTHING
     cost_after: Cost = NOTHING
     fit_before: Side | None = None
@@ -85,6 +87,7 @@ def build(
         stack=stack,
         destroys=destroys,
         steps=found,
+        settings=steps.settings(found),
         cost_before=cost.before(found),
         cost_after=cost.after(found),
         fit_before=fit.before(found),

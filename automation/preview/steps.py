@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from automation.preview.recording import SECRET
+from automation.stages import MACHINE_TYPES
 
 Action = Literal["create", "update", "replace", "delete", "same"]
 """What happens to a resource; `replace` is one thing here and three steps of the engine's."""
 Values = Mapping[str, Any]
 
 STACK: Final = "pulumi:pulumi:Stack"
+SETTINGS: Final = "pulumi:providers:liftoff"
+"""The project's own provider is given the stack's plain settings: so those before the change are known, too."""
 UNKNOWN: Final = "[known after the update]"
 """Stands for a value that only the update will tell."""
 
@@ -97,12 +100,27 @@ class Step:
 
 
 def read(records: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
-    """Return a step for each resource: what is lost first, then what changes, then what is new; by type and name."""
+    """Return a step for each resource: what is lost first, then what changes, then what is new; machines before all."""
     by_urn: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         by_urn.setdefault(str(record["urn"]), []).append(record)
     found = [_step(urn, of) for urn, of in by_urn.items()]
-    return tuple(sorted(found, key=lambda step: (_ORDER[step.action], step.type, step.urn)))
+    return tuple(
+        sorted(found, key=lambda step: (_ORDER[step.action], step.type not in MACHINE_TYPES, step.type, step.urn))
+    )
+
+
+def settings(steps: Iterable[Step]) -> tuple[Change, ...]:
+    """Return the stack's settings that differ; empty for a new stack and for one that goes."""
+    for step in steps:
+        if step.type == SETTINGS and step.old is not None and step.new is not None:
+            old, new = dict(leaves(step.old)), dict(leaves(step.new))
+            return tuple(
+                Change(key, "update", False, old.get(key), new.get(key))
+                for key in sorted(old.keys() | new.keys())
+                if old.get(key) != new.get(key)
+            )
+    return ()
 
 
 def leaves(values: object, path: str = "") -> Iterable[tuple[str, Any]]:

@@ -32,6 +32,8 @@ def _one(report: Report, console: Console) -> None:
         line(f"What to do: {report.failure.hint}")
         return
     line(f"Stack {report.stack}: {words.counts(report)}", "bold")
+    for setting in report.settings:
+        line(f"setting {words.change(setting)}")
     for step in words.downtime(report.steps):
         why = f" because of {words.reason(step)}" if step.action == "replace" else ""
         line(f"Downtime: {step.name} is {words.VERBS[step.action]}{why}", "bold red")
@@ -69,6 +71,7 @@ def document(report: Report) -> dict[str, Any]:
         "failure": None
         if failure is None
         else {"kind": failure.kind.title, "code": failure.code, "message": failure.message, "hint": failure.hint},
+        "settings": [asdict(change) for change in report.settings],
         "steps": [
             {
                 "urn": step.urn,
