@@ -58,7 +58,13 @@ def test_a_file_is_read_back_for_its_own_stack_only(tmp_path: Path) -> None:
     assert digest.expected(found.sha256.upper(), "prod") == (found.sha256, None)
     with pytest.raises(Stopped, match="one for stack dev"):
         digest.expected(str(file), "dev")
-    for text in ("", "{}", "[]", file.read_text().replace("replace", "update"), file.read_text().replace("1,", "2,")):
+    for text in (
+        "",
+        "{}",
+        "[]",
+        file.read_text().replace("replace", "update"),
+        file.read_text().replace('"version": 1', '"version": 2'),
+    ):
         wrong = tmp_path / "wrong.json"
         wrong.write_text(text)
         with pytest.raises(Stopped):

@@ -177,6 +177,7 @@ def test_severities_can_be_changed_and_rules_turned_off() -> None:
 
 
 def test_what_is_destroyed_is_held_to_no_rule() -> None:
+    allowed = PolicySettings(allowed_regions=("eu-*",))
     assert (
         build(
             "prod", recorded("aws-destroy")["steps"], PolicySettings(allowed_regions=("eu-*",)), destroys=True
@@ -199,7 +200,8 @@ def test_every_part_of_half_the_internet_counts_as_anywhere() -> None:
 def test_a_stack_has_its_own_keys_over_the_files_over_the_defaults(tmp_path: Path) -> None:
     assert settings.load(tmp_path, "prod") == PolicySettings()
     (tmp_path / "policy.yaml").write_text(
-        "budgetUsdPerMonth: 500\nallowedRegions: [us-*]\nstacks:\n  demo: {allowOpenPorts: [443], budgetUsdPerMonth: 50}\n"
+        "budgetUsdPerMonth: 500\nallowedRegions: [us-*]\n"
+        "stacks:\n  demo: {allowOpenPorts: [443], budgetUsdPerMonth: 50}\n"
     )
     prod, demo = settings.load(tmp_path, "prod"), settings.load(tmp_path, "team/demo")
     assert (prod.budget_usd_per_month, prod.allow_open_ports) == (500, ())
