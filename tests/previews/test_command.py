@@ -1,4 +1,4 @@
-"""`liftoff preview` and `launch --expect-digest` by the real engine, at an emulated cloud, on a change in a repository."""
+"""`liftoff preview` and `launch --expect-digest` by the real engine, on a change in a repository."""
 
 import json
 import subprocess

@@ -178,12 +178,7 @@ def test_severities_can_be_changed_and_rules_turned_off() -> None:
 
 def test_what_is_destroyed_is_held_to_no_rule() -> None:
     allowed = PolicySettings(allowed_regions=("eu-*",))
-    assert (
-        build(
-            "prod", recorded("aws-destroy")["steps"], PolicySettings(allowed_regions=("eu-*",)), destroys=True
-        ).findings
-        == ()
-    )
+    assert build("prod", recorded("aws-destroy")["steps"], allowed, destroys=True).findings == ()
     assert reported("aws-destroy").exit_code == 0
 
 
