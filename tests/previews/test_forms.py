@@ -2,10 +2,13 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
+from automation import preview_command
 from automation.errors import Kind
 from automation.policy.settings import PolicySettings
 from automation.preview import cost, report, sarif, steps, text
@@ -13,6 +16,7 @@ from automation.preview_command import exit_code
 
 from .conftest import recorded, reported
 
+DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 FILE = "config:\n  liftoff:provider: aws\n  liftoff:maxModelLen: 5\n  liftoff:maxPricePerHour: 0\n"
 
 
@@ -67,3 +71,11 @@ def test_a_failure_counts_before_a_rule_and_a_rule_before_nothing() -> None:
     assert exit_code([forbidden, failed]) == failed.failure.kind.exit_code
     assert exit_code([fine, forbidden]) == Kind.POLICY.exit_code
     assert exit_code([fine]) == 0
+
+
+def test_every_option_of_the_command_is_documented() -> None:
+    app = typer.Typer(add_completion=False)
+    app.command()(preview_command.preview)
+    section = DOCS.split("## `liftoff preview`", 1)[1].split("\n## ", 1)[0]
+    options = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
+    assert [option for option in options if option.startswith("--") and f"`{option}`" not in section] == []
