@@ -122,6 +122,8 @@ _RULES: Final = (
         Kind.CONFIGURATION,
         _CHANGE,
     ),
+    # What the program itself refuses: components/settings.py.
+    _rule(r"liftoff:\w+: given .*?; allowed: ", Kind.CONFIGURATION, _CHANGE),
     _rule(
         r"(stack is currently locked)|\[409\] Conflict: Another update",
         Kind.CONFIGURATION,

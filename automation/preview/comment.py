@@ -91,7 +91,9 @@ def _warnings(report: Report, room: int) -> list[str]:
             )
             lines.append(f"> - {_code(step.name)} is **replaced**, because of {_code(words.reason(step))}. {order}.")
     told = _within(lines, room, lambda more: f"> - … and {more} more")
-    return ["> [!WARNING]", "> **Downtime: the endpoint does not answer until the new node is ready.**", *told, ""]
+    ends = all(step.action == "delete" for step in down)
+    title = "The endpoint ends." if ends else "Downtime: the endpoint does not answer until the new node is ready."
+    return ["> [!WARNING]", f"> **{title}**", *told, ""]
 
 
 def _findings(findings: Sequence[Finding], room: int) -> list[str]:
@@ -161,17 +163,18 @@ def _table(changes: Sequence[Step], room: int) -> list[str]:
 
 
 def _details(changes: Sequence[Step], room: int) -> list[str]:
-    blocks = [_block(step) for step in changes if step.action != "delete"]
+    blocks = [_block(step, found) for step in changes if (found := words.properties(step))]
     return _within(blocks, room, lambda more: f"\n… and {more} more\n")
 
 
-def _block(step: Step) -> str:
-    found = words.properties(step)
-    lines = [f"{words.SIGNS[step.action]} {line}" for line in found[:_ROW_PROPERTIES]]
+def _block(step: Step, found: Sequence[str]) -> str:
+    # GitHub shows a difference's lines that begin with ! in a colour of their own.
+    sign = "+" if step.action == "create" else "!"
+    lines = [f"{sign} {line}" for line in found[:_ROW_PROPERTIES]]
     if len(found) > _ROW_PROPERTIES:
         lines.append(f"… and {len(found) - _ROW_PROPERTIES} more")
     title = f"{words.VERBS[step.action]}: {html.escape(step.name)} <code>{html.escape(step.type)}</code>"
-    inside = "\n".join(_fence(lines or ["no property differs"], "diff"))
+    inside = "\n".join(_fence(lines, "diff"))
     return f"<details><summary>{title}</summary>\n\n{inside}\n\n</details>\n"
 
 
