@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from automation.policy.settings import PolicySettings
@@ -96,6 +96,7 @@ def test_what_a_cloud_or_a_program_says_can_be_no_markup() -> None:
     assert text.count("</details>\n") == text.count("<details>")
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     some.recursive(
         some.none() | some.text() | some.integers(),
