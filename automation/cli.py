@@ -1,17 +1,16 @@
-"""The command line. Every option and exit code is in docs/cli.md."""
+"""The commands that drive the program of one stack. Every option and exit code is in docs/cli.md."""
 
 import json
 import os
 import signal
 import sys
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from automation import backend, errors, outputs, takedown, views
+from automation import backend, completions, errors, outputs, server_options, takedown, views
 from automation import launch as launching
 from automation.checks.checker import Checker
 from automation.checks.quota import TOO_LOW
@@ -20,21 +19,19 @@ from automation.launch import LaunchRequest
 from automation.offer_options import CatalogPrices, Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
 from automation.offers import Wanted
 from automation.preview.gate import FORBIDDEN, Gate
+from automation.server_options import DatabaseUrl, Detach, ServerUrl, TokenFile
 from automation.session import Interrupts
 
-app = typer.Typer(
-    name="liftoff",
-    help="Serve an open model on a cheap GPU: one command, a private OpenAI-compatible endpoint, every step visible.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 weights_app = typer.Typer(help="Models in the bucket that nodes load from.", no_args_is_help=True)
-app.add_typer(weights_app, name="weights")
 
 Stack = Annotated[
-    str, typer.Option("--stack", "-s", help="Name of the stack; its settings are in Pulumi.<stack>.yaml.")
+    str,
+    typer.Option(
+        "--stack",
+        "-s",
+        help="Name of the stack; its settings are in Pulumi.<stack>.yaml.",
+        autocompletion=completions.stacks,
+    ),
 ]
 Project = Annotated[Path, typer.Option("--project", help="Folder of the Pulumi program.", envvar="LIFTOFF_PROJECT")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON lines, as docs/cli.md describes them.")]
@@ -42,19 +39,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _HERE = Path()
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    # `liftoff --version` alone is answered in __main__, before this module is imported.
-    if version:
-        print(f"liftoff {metadata.version('liftoff')}")
-        raise typer.Exit
-
-
-@app.command()
 def launch(
-    model: Annotated[str | None, typer.Argument(help="Name of the model; left out, the stack's own.")] = None,
+    ctx: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Name of the model; left out, the stack's own.", autocompletion=completions.models),
+    ] = None,
     *,
     stack: Stack = "dev",
     config: Annotated[
@@ -68,6 +58,7 @@ def launch(
             "--provider",
             metavar="aws|azure|gcp|any",
             help="Try the offers of these clouds, cheapest first, in place of the stack's own machine; repeatable.",
+            autocompletion=completions.launch_providers,
         ),
     ] = None,
     region: Regions = None,
@@ -85,12 +76,47 @@ def launch(
             help="Go on only if the steps are those of `liftoff preview --digest`.",
         ),
     ] = "",
+    server: ServerUrl = "",
+    token_file: TokenFile = None,
+    max_model_len: Annotated[
+        int | None, typer.Option("--max-model-len", help="With --server: the context that must fit, in tokens.")
+    ] = None,
+    idle_minutes: Annotated[
+        float | None, typer.Option("--idle-minutes", help="With --server: take it down when idle for so long.")
+    ] = None,
+    lifetime_hours: Annotated[
+        float | None, typer.Option("--lifetime-hours", help="With --server: the node ends itself then.")
+    ] = None,
+    relaunch: Annotated[
+        bool, typer.Option("--relaunch", help="With --server: launch again when the cloud takes the node back.")
+    ] = False,
+    detach: Detach = False,
     json_lines: Json = False,
     yes: Yes = False,
 ) -> None:
     """Bring up a node and wait until its endpoint has answered."""
     view = views.choose(as_json=json_lines)
     try:
+        server_options.refuse_others(ctx, server)
+        if server:
+            from control_plane import server_launch
+
+            given = {
+                "model_name": model,
+                "provider": server_options.one("--provider", provider),
+                "region": server_options.one("--region", region),
+                "instance_type": server_options.one("--instance-type", instance_type),
+                "market": market,
+                "max_price": max_price,
+                "max_model_len": max_model_len,
+                "idle_minutes": idle_minutes,
+                "lifetime_hours": lifetime_hours,
+                "keep": relaunch,
+            }
+            asks = not (yes or json_lines) and sys.stdin.isatty() and sys.stdout.isatty()
+            if asks and given["provider"] != "local":
+                typer.confirm(f"Launch {model} by {server}? It costs money until it is destroyed.", abort=True)
+            raise typer.Exit(server_launch.launch(server, token_file, given, view, as_json=json_lines, detach=detach))
         request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
         gate = Gate(expect_digest)
         if provider:
@@ -109,16 +135,36 @@ def launch(
     raise typer.Exit(result.failure.kind.exit_code if result.failure else 0)
 
 
-@app.command()
 def destroy(
+    ctx: typer.Context,
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="A launch of a control plane, in place of a stack.")
+    ] = None,
+    *,
     stack: Stack = "dev",
     project: Project = _HERE,
     remove: Annotated[bool, typer.Option("--remove", help="Then remove the stack and its history, too.")] = False,
+    server: ServerUrl = "",
+    token_file: TokenFile = None,
+    database: DatabaseUrl = "",
+    detach: Detach = False,
     json_lines: Json = False,
     yes: Yes = False,
 ) -> None:
-    """Delete everything that a stack has made, and look that it is gone."""
+    """Delete everything that a stack or a launch has made, and look that it is gone."""
     view = views.choose(as_json=json_lines)
+    try:
+        # A stack is this host's own, whichever server is named for other commands.
+        server_options.refuse_others(ctx, server if job else "")
+        if job is not None:
+            from control_plane import server_launch
+
+            if not (yes or json_lines) and sys.stdin.isatty():
+                typer.confirm(f"Delete everything that {job} has made?", abort=True)
+            where = (server, token_file, database)
+            raise typer.Exit(server_launch.destroy(where, job, view, as_json=json_lines, detach=detach))
+    except Stopped as error:
+        _stop(view, error)
     if not (yes or json_lines) and sys.stdin.isatty():
         typer.confirm(f"Delete everything in stack {stack}?", abort=True)
     try:
@@ -132,7 +178,6 @@ def destroy(
     raise typer.Exit(Kind.UNKNOWN.exit_code if result.left else 0)
 
 
-@app.command("outputs")
 def outputs_(
     name: Annotated[str | None, typer.Argument(help="Only this output, as plain text.")] = None,
     *,
@@ -165,7 +210,6 @@ def outputs_(
         print(f"\n{_talk(stack, found)}")
 
 
-@app.command()
 def env() -> None:
     """Write `export` lines with which `pulumi` by hand works on the same stacks: eval "$(liftoff env)"."""
     try:

@@ -74,6 +74,9 @@ class Site(Protocol):
     def skip(self, offer: Offer, reason: str) -> None:
         """Be told of an offer that is not tried."""
 
+    def gave_up(self) -> None:
+        """Be told that no further offer will be tried, though there are some."""
+
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left, and look that it is gone; the network may stay for the next one there."""
 
@@ -86,6 +89,8 @@ def run(
     wait: Callable[[float], bool],
     clock: Callable[[], float] = time.time,
     why_not: Callable[[Offer], str] | None = None,
+    *,
+    again: bool = False,
 ) -> PlanResult:
     """Try the offers in order until one works.
 
@@ -97,6 +102,7 @@ def run(
         wait: waits so many seconds; True ends the plan.
         clock: the time in seconds since 1970.
         why_not: says why an offer is not to be tried, or nothing; asked when its turn comes, maybe more than once.
+        again: the first offer goes on that another process was trying: what it already has is not asked for again.
     """
 
     def skipped(offer: Offer) -> str:
@@ -109,7 +115,9 @@ def run(
     dirty = False
     while left:
         offer = left.pop(0)
-        reason = skipped(offer)
+        # Its own machine may be what fills the quota.
+        reason = "" if again else skipped(offer)
+        again = False
         if reason:
             attempts.append(Attempt(offer, None, reason, 0.0))
             site.skip(offer, reason)
@@ -134,6 +142,7 @@ def run(
             blocked.add(block)
         boots += failure.kind is Kind.BOOT
         if _ends_plan(failure, block, boots):
+            site.gave_up()
             break
         following = next((other for other in left if not skipped(other)), None)
         if following is None:

@@ -50,17 +50,40 @@ class Span:
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """How a launch ended. `failure` and `cleanup` are None when it went well."""
+    """How a launch ended. `failure` and `cleanup` are None when it went well.
+
+    Attributes:
+        launch_id: its id; the stack of a control plane's launch has the same name.
+        events_file: everything that happened; None where a control plane keeps it.
+        server: URL of the server that carried it out; empty where it was this host.
+    """
 
     launch_id: str
     stack: str
     seconds: float
     timeline: tuple[Span, ...]
-    events_file: Path
+    events_file: Path | None
     outputs: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     failure: LaunchFailure | None = None
     cleanup: Cleanup | None = None
+    server: str = ""
+
+    @property
+    def take_down_command(self) -> str:
+        """The command that deletes what it made."""
+        if self.events_file is None:
+            return f"liftoff destroy {self.launch_id}{self._option}"
+        return f"liftoff destroy --stack {self.stack}"
+
+    @property
+    def story(self) -> str:
+        """Where everything that happened is told."""
+        return f"liftoff logs {self.launch_id}{self._option}" if self.events_file is None else str(self.events_file)
+
+    @property
+    def _option(self) -> str:
+        return f" --server {self.server}" if self.server else ""
 
 
 class _Timeline:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from automation import market, views
+from automation import completions, market, views
 from automation.errors import Stopped
 from automation.market import Found, Need
 from automation.offer_options import (
@@ -29,7 +29,9 @@ _SHOWN = 20
 
 
 def offers(
-    model: Annotated[str, typer.Argument(help="Name of the model, as on Hugging Face.")],
+    model: Annotated[
+        str, typer.Argument(help="Name of the model, as on Hugging Face.", autocompletion=completions.models)
+    ],
     *,
     provider: Providers = None,
     region: Regions = None,

@@ -4,17 +4,32 @@ from typing import Annotated, Literal
 
 import typer
 
+from automation import completions
 from automation.offers import Market, Wanted
 
 ANY = "any"
 
 Providers = Annotated[
     list[str] | None,
-    typer.Option("--provider", metavar="aws|azure|gcp", help="Only this cloud; repeatable. Left out, all."),
+    typer.Option(
+        "--provider",
+        metavar="aws|azure|gcp",
+        help="Only this cloud; repeatable. Left out, all.",
+        autocompletion=completions.providers,
+    ),
 ]
-Regions = Annotated[list[str] | None, typer.Option("--region", help="Only this region; repeatable.")]
-InstanceTypes = Annotated[list[str] | None, typer.Option("--instance-type", help="Only this type; repeatable.")]
-Gpus = Annotated[list[str] | None, typer.Option("--gpu", help="Only this GPU, such as L4; repeatable.")]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", help="Only this region; repeatable.", autocompletion=completions.regions),
+]
+InstanceTypes = Annotated[
+    list[str] | None,
+    typer.Option("--instance-type", help="Only this type; repeatable.", autocompletion=completions.instance_types),
+]
+Gpus = Annotated[
+    list[str] | None,
+    typer.Option("--gpu", help="Only this GPU, such as L4; repeatable.", autocompletion=completions.gpus),
+]
 MaxPrice = Annotated[float | None, typer.Option("--max-price", help="The most to pay, in USD/hour.")]
 MarketOption = Annotated[
     Literal["spot", "on-demand", "auto"],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from automation import failover, stack_file
+from automation import failover, pending, stack_file
 from automation.blocked import Blocked
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
@@ -39,6 +39,9 @@ class Watcher(Protocol):
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Be told how it went."""
 
+    def gave_up(self) -> None:
+        """Be told that no further offer will be tried, though there are some."""
+
 
 class _Nobody:
     def skipped(self, offer: Offer, reason: str) -> None:
@@ -53,6 +56,9 @@ class _Nobody:
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         pass
 
+    def gave_up(self) -> None:
+        pass
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -63,12 +69,14 @@ class Resumption:
         watcher: who keeps what happens.
         begun: whether an offer has been tried already: the stack may then hold what was made for it.
         blocks: what other launches found out.
+        again: whether the first offer of the plan is the one that was being tried: it goes on with what it has.
     """
 
     launch_id: str
     watcher: Watcher
     begun: bool
     blocks: Blocks
+    again: bool = False
 
 
 def launch(
@@ -103,6 +111,7 @@ def launch(
             "allow more providers, regions, GPUs or a higher price: liftoff offers MODEL shows what there is",
         )
     config = overrides(request)
+    first = plan[0]
     # Nothing may be found wrong only after the first offers have been paid for.
     for offer in plan:
         validate(request.project, request.stack, {**config, **_with_keys(request, offer)})
@@ -123,10 +132,15 @@ def launch(
         )
         if resumption is None or not resumption.begun:
             _refuse_used(session)
+        else:
+            pending.resolve(session)
         site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody(), gate)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
-        ended = failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not)
+        again = resumption is not None and resumption.again and plan[0] == first
+        if resumption is not None and resumption.begun and not again:
+            _clear_left(site)
+        ended = failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not, again=again)
         return ended, session.launch_id
 
 
@@ -182,6 +196,10 @@ class _Stack:
         """Pass on that an offer is not tried."""
         self._watcher.skipped(offer, reason)
 
+    def gave_up(self) -> None:
+        """Pass on that no further offer will be tried."""
+        self._watcher.gave_up()
+
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left; the network may stay for the next one in the same region."""
         only_types = _OF_ONE_MACHINE if keep_network else frozenset()
@@ -191,6 +209,19 @@ class _Stack:
 
 def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:
     return stack_file.overrides(request.project, offer.config())
+
+
+def _clear_left(site: _Stack) -> None:
+    """Delete what an attempt left whose end another process saw, and did not live to clear up."""
+    try:
+        problem = site.clear(keep_network=False)
+    except Stopped as error:
+        if error.code != "stack_missing":
+            raise
+        return
+    if problem is not None:
+        text = f"what an earlier attempt left could not be deleted: {problem.message}"
+        raise Stopped(problem.kind, problem.code, text, problem.hint)
 
 
 def _refuse_used(session: Session) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from automation import backend, stages
+from automation import backend, pending, stages
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event
@@ -38,13 +38,14 @@ class Cleanup:
 
 @dataclass(frozen=True)
 class DestroyResult:
-    """How a destroy ended: what was deleted, and what is left if it failed."""
+    """How a destroy ended: what was deleted, what is left if it failed, and the command that tries it again."""
 
     stack: str
     seconds: float
     deleted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     failure: LaunchFailure | None = None
+    again: str = ""
 
 
 def destroy(
@@ -57,8 +58,11 @@ def destroy(
     """
     began = time.monotonic()
     with Session(project, stack, interrupts, reporter) as session:
+        # A machine that no state knows would keep its network from being deleted.
+        pending.resolve(session)
         deleted, failure, left = take_down(session, remove=remove)
-    return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure)
+    again = f"liftoff destroy --stack {stack}"
+    return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)
 
 
 def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:

@@ -170,6 +170,8 @@ class Update:
         stack = _Stack(request.stack, workspace)
         if request.operation == "resources":
             return self._resources(stack)
+        if request.operation == "forget":
+            return self._forget(stack)
         if request.operation == "up":
             run = program.of(request.project)
             self._with_stack(workspace, lambda: stack.up(program=run, on_event=self._take, suppress_progress=True))
@@ -211,12 +213,24 @@ class Update:
         deployment = stack.export_stack().deployment or {}
         return {
             "resources": [
-                {"urn": item["urn"], "type": item["type"], "created": item.get("created", "")}
+                {
+                    "urn": item["urn"],
+                    "type": item["type"],
+                    "id": item.get("id", ""),
+                    "created": item.get("created", ""),
+                }
                 for item in deployment.get("resources") or []
                 if item.get("custom") and not item["type"].startswith("pulumi:")
             ],
             "pending": [item["resource"]["urn"] for item in deployment.get("pending_operations") or []],
         }
+
+    def _forget(self, stack: auto.Stack) -> dict[str, Any]:
+        state = stack.export_stack()
+        # The engine itself drops all but creates, which it keeps through every update and destroy.
+        state.deployment = {**(state.deployment or {}), "pending_operations": []}
+        stack.import_stack(state)
+        return {}
 
     def _failed(self, error: Exception, seconds: float) -> dict[str, Any]:
         result = {

@@ -96,7 +96,8 @@ class JsonLines:
                 {"stage": span.stage.title, "began_seconds": span.began, "ended_seconds": span.ended}
                 for span in result.timeline
             ],
-            events_file=str(result.events_file),
+            server=result.server or None,
+            events_file=str(result.events_file) if result.events_file else None,
             failure=_plain_failure(result.failure),
             cleanup=None if result.cleanup is None else asdict(result.cleanup),
         )
@@ -156,7 +157,7 @@ class Plain:
         if result.failure is None:
             print("\n".join(["", *_registered(result), "", talk]))
         else:
-            print("\n".join(_failed(result.failure, result.cleanup, str(result.events_file))), file=sys.stderr)
+            print("\n".join(_failed(result.failure, result.cleanup, result.story)), file=sys.stderr)
 
     def planned(self, result: PlanResult, talk: str) -> None:
         """Tell the result."""
@@ -215,7 +216,7 @@ class Terminal:
             self._lines(["", *_registered(result), ""])
             self._console.print(Text(talk), soft_wrap=True)
         else:
-            self._lines(_failed(result.failure, result.cleanup, str(result.events_file)), style="red")
+            self._lines(_failed(result.failure, result.cleanup, result.story), style="red")
 
     def planned(self, result: PlanResult, talk: str) -> None:
         """Tell the result."""
@@ -274,11 +275,11 @@ def _registered(result: LaunchResult) -> list[str]:
         f"{outputs.get('model')} is served at {outputs.get('endpoint')} after {result.seconds:.1f} s",
         f"  on {outputs.get('instanceType')} at {outputs.get('provider')} {outputs.get('region')}{cost}, "
         f"until {outputs.get('expiresAt')}",
-        f"  take it down: liftoff destroy --stack {result.stack}",
+        f"  take it down: {result.take_down_command}",
     ]
 
 
-def _failed(failure: LaunchFailure, cleanup: Cleanup | None, events_file: str) -> list[str]:
+def _failed(failure: LaunchFailure, cleanup: Cleanup | None, story: str) -> list[str]:
     at = f" at {failure.resource}" if failure.resource else ""
     lines = [
         f"Launch failed in stage '{failure.stage.title}'{at}: {failure.kind.title}/{failure.code}",
@@ -289,7 +290,7 @@ def _failed(failure: LaunchFailure, cleanup: Cleanup | None, events_file: str) -
     lines += ["", f"What to do: {failure.hint}"]
     if cleanup is not None:
         lines += _cleaned(cleanup)
-    return [*lines, f"Everything that happened: {events_file}"]
+    return [*lines, f"Everything that happened: {story}"]
 
 
 def _cleaned(cleanup: Cleanup) -> list[str]:
@@ -310,7 +311,7 @@ def _gone(result: DestroyResult) -> list[str]:
         lines += [*(f"  {line}" for line in result.failure.message.splitlines()), f"What to do: {result.failure.hint}"]
     if result.left:
         lines.append(f"Left: {', '.join(result.left)}")
-    return [*lines, f"  try again: liftoff destroy --stack {result.stack}"]
+    return [*lines, f"  try again: {result.again}"]
 
 
 def _stopped(error: Stopped) -> list[str]:

@@ -16,7 +16,7 @@ from automation.stages import Event
 SECRET: Final = "[secret]"
 """Stands for a secret in outputs; the CLI uses the same text."""
 
-Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "resources"]
+Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "resources", "forget"]
 Cancelled = Literal["user", "orphaned", "time_limit"]
 
 
@@ -26,7 +26,7 @@ class Request(BaseModel):
     Attributes:
         project: folder of the Pulumi program.
         stack: its name; `up` and `preview` create it where it does not exist.
-        operation: `resources` only lists what the state holds.
+        operation: `resources` only lists what the state holds; `forget` clears it of pending creates.
         engine: folder of the `pulumi` executable.
         version: the engine's version.
         config: plain config values to set first, saved with the stack as `pulumi up --config` does.
@@ -57,6 +57,7 @@ class Resource(BaseModel):
 
     urn: str
     type: str
+    id: str = ""
     created: str = ""
 
 

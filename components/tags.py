@@ -15,12 +15,13 @@ def tags(settings: CloudSettings) -> dict[str, str]:
 
     https://cloud.google.com/compute/docs/labeling-resources#requirements: lower-case letters, digits, - and _.
     """
-    found = {
-        f"{PREFIX}-project": pulumi.get_project(),
-        f"{PREFIX}-stack": pulumi.get_stack(),
-        f"{PREFIX}-owner": settings.owner,
-    }
-    return {key: _value(value) for key, value in found.items() if value}
+    owner = {f"{PREFIX}-owner": _value(settings.owner)} if settings.owner else {}
+    return {**of_stack(pulumi.get_project(), pulumi.get_stack()), **owner}
+
+
+def of_stack(project: str, stack: str) -> dict[str, str]:
+    """Return the tags by which everything of a stack is found."""
+    return {f"{PREFIX}-project": _value(project), f"{PREFIX}-stack": _value(stack)}
 
 
 def of_machine(settings: CloudSettings, boot: Boot) -> dict[str, pulumi.Input[str]]:

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -74,7 +74,11 @@ class Conductor:
             try:
                 self._carry_out(launch, listener, interrupts)
             except Stopped as error:
-                self._end_failed(launch_id, _plain_stop(error))
+                if self._launches.get(launch_id).status == "cancelling":
+                    # Whoever waits for the engine of a dead server stops to wait when the launch is cancelled.
+                    self._end_cancelled(launch_id, listener)
+                else:
+                    self._end_failed(launch_id, _plain_stop(error))
             except Exception as error:
                 log.exception("launch %s", launch_id)
                 message = redact(f"{type(error).__name__}: {error}")
@@ -108,32 +112,39 @@ class Conductor:
         if launch.status == "cancelling":
             self._end_cancelled(launch.id, listener)
             return
-        listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
+        if not launch.percent:
+            listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
         folder = self._template.prepare(launch.id)
         values = stack_file.read(folder, launch.id, {})
         request = LaunchRequest(folder, launch.id, config=asked.config(values))
-        left, begun = self._plan_left(launch, asked, request, listener)
-        resumption = plan.Resumption(launch.id, listener, begun, self._blocks)
+        todo = self._plan_left(launch, asked, request, listener)
+        if todo.begun and not todo.offers:
+            # What it failed with is known: only taking it down was not finished.
+            self._end_failed(launch.id, self._last_error(launch.id))
+            return
+        if todo.again:
+            listener.go_on_from(launch.percent, todo.offers[0])
+        resumption = plan.Resumption(launch.id, listener, todo.begun, self._blocks, todo.again)
         result, _ = _unlocked(
-            lambda: plan.launch(request, left, listener, interrupts, resumption, self._checker), interrupts
+            lambda: plan.launch(request, todo.offers, listener, interrupts, resumption, self._checker), interrupts
         )
         self._end(launch.id, asked, result, listener)
 
-    def _plan_left(
-        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener"
-    ) -> tuple[list[Offer], bool]:
-        """Return the offers that are left to try, the one that was being tried first, and whether any was tried."""
+    def _plan_left(self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> "_Todo":
         if not launch.plan:
             found = self._find(asked, request, listener)
             self._launches.set_plan(launch.id, found)
-            return list(found), False
+            return _Todo(tuple(found), begun=False, again=False)
         offers = [Offer.model_validate(offer) for offer in launch.plan]
         done = self._launches.attempts_of(launch.id)
-        ended = {Offer.model_validate(attempt.offer) for attempt in done if attempt.state != "running"}
-        running = [Offer.model_validate(attempt.offer) for attempt in done if attempt.state == "running"]
+        tried = [(Offer.model_validate(attempt.offer), attempt.state) for attempt in done]
+        # One that went well is looked at again: its node was not registered yet.
+        first = [offer for offer, state in tried if state in {"running", "succeeded"}]
+        known = {offer for offer, _ in tried}
         if done:
             listener.note("The server was started again; the launch goes on")
-        return [*running, *(offer for offer in offers if offer not in ended and offer not in running)], bool(done)
+        left = (*first, *(offer for offer in offers if offer not in known))
+        return _Todo(left, begun=bool(done), again=bool(first))
 
     def _find(self, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> Sequence[Offer]:
         if asked.provider == "local":
@@ -155,26 +166,28 @@ class Conductor:
         last = result.result
         if last is not None and last.failure is None:
             node = _node(launch_id, asked, result.attempts[-1].offer, dict(last.outputs))
-            self._nodes.register(node)
             listener.status(Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint), last.seconds)
-            self._launches.end(launch_id, "succeeded", node.endpoint)
+            if not self._launches.succeed(node):
+                # Somebody cancelled it in the moment in which it became ready.
+                self._end_cancelled(launch_id, listener)
             return
         failure = last.failure if last is not None else None
         if failure is not None and failure.kind is Kind.CANCELLED:
             self._end_cancelled(launch_id, listener)
             return
-        left = self._delete(launch_id, listener, Interrupts())
-        error = (
-            _plain(failure)
-            if failure is not None
-            else _problem(
-                Kind.CAPACITY,
-                "nothing_tried",
-                "no offer could be tried: the attempts say why",
-                "try again later, or allow more offers",
-            )
+        self._end_failed(launch_id, _plain(failure) if failure is not None else self._last_error(launch_id))
+
+    def _last_error(self, launch_id: str) -> dict[str, Any]:
+        """Return why the last offer that was tried did not work."""
+        errors = [attempt.error for attempt in self._launches.attempts_of(launch_id) if attempt.error is not None]
+        if errors:
+            return dict(errors[-1])
+        return _problem(
+            Kind.CAPACITY,
+            "nothing_tried",
+            "no offer could be tried: the attempts say why",
+            "try again later, or allow more offers",
         )
-        self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
 
     def _end_cancelled(self, launch_id: str, listener: "_Listener") -> None:
         for attempt in self._launches.attempts_of(launch_id):
@@ -234,6 +247,15 @@ class Conductor:
             watcher.join()
 
 
+@dataclass(frozen=True)
+class _Todo:
+    """The offers that are left to try; whether any was tried; whether the first of them was, and goes on."""
+
+    offers: tuple[Offer, ...]
+    begun: bool
+    again: bool
+
+
 class _Listener:
     """Keeps what happens to one launch."""
 
@@ -243,9 +265,17 @@ class _Listener:
         self._number = 0
         self._spoke = 0.0
         self._shown: Status | None = None
+        self._least = 0.0
+        self._going_on: Offer | None = None
+
+    def go_on_from(self, percent: float, offer: Offer) -> None:
+        """Tell nothing of an offer that was told before its server died."""
+        self._least, self._going_on = percent, offer
 
     def status(self, status: Status, elapsed: float) -> None:
         """Keep how far it is; of many in a moment only the first, but each new stage."""
+        if status.percent < self._least:
+            return
         now = time.monotonic()
         same_stage = self._shown is not None and self._shown.stage is status.stage
         if same_stage and now - self._spoke < _SPEAK_SECONDS:
@@ -263,6 +293,8 @@ class _Listener:
 
     def trying(self, offer: Offer) -> None:
         """Keep which offer is tried."""
+        if offer != self._going_on:
+            self._least = 0.0
         self._number = self._launches.start_attempt(self._id, offer)
 
     def happened(self, event: Event) -> None:
@@ -278,6 +310,12 @@ class _Listener:
         if failure is not None and failure.log:
             self._launches.log(self._id, "node", [redact(line) for line in failure.log])
         self._launches.end_attempt(self._id, self._number, _plain(failure) if failure else None)
+        # The next try of the same offer is a new one.
+        self._going_on = None
+
+    def gave_up(self) -> None:
+        """Keep that no further offer is to be tried, though there are some."""
+        self._launches.end_plan(self._id)
 
 
 def _unlocked(work: Callable[[], _Result], interrupts: Interrupts) -> _Result:

@@ -14,9 +14,8 @@ from control_plane.services import Services
 from control_plane.store.nodes import Node
 
 _LOOK_SECONDS: Final = 10.0
-_HEARTBEAT_SECONDS: Final = 5.0
-_DEAD_SECONDS: Final = 30.0
-"""A server that was not seen for so long has died: others take its launches over."""
+_HEARTBEATS: Final = 6
+"""How often a server says that it lives in the time after which others take it for dead."""
 _EVICTED_SECONDS: Final = 120.0
 """A spot node that is silent for so long was taken back: no cloud's notice is longer than two minutes."""
 _SWEEP_SECONDS: Final = 300.0
@@ -40,7 +39,7 @@ class Registry:
         """Begin the rounds."""
         rounds = (
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
-            ("servers", _HEARTBEAT_SECONDS, self.look_at_servers),
+            ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
             ("sweep", _SWEEP_SECONDS, self.sweep),
         )
         for name, seconds, work in rounds:
@@ -63,9 +62,14 @@ class Registry:
     def look_at_servers(self) -> None:
         """Say that this server lives, and take over what a dead one worked on."""
         services = self._services
-        for launch_id in services.servers.heartbeat(_DEAD_SECONDS):
-            log.warning("taking over %s, whose server has died", launch_id)
-            services.workflows.adopt(launch_id)
+        seconds = services.settings.dead_seconds
+        services.servers.heartbeat()
+        dead = services.servers.dead(seconds)
+        if dead:
+            log.warning("taking over the work of %s, not seen for %.0f s", ", ".join(dead), seconds)
+            services.workflows.adopt(dead)
+            # Only now: whoever dies in between leaves them to the next.
+            services.servers.forget(dead, seconds)
 
     def sweep(self) -> None:
         """Try again to delete what was left behind, and forget what is old."""
@@ -84,7 +88,7 @@ class Registry:
         if health.problem:
             self._silent(node, now, health.problem)
             return
-        self._services.nodes.set_state(node.id, "healthy", "answers")
+        self._services.nodes.set_state(node.id, "healthy", "answers", unless="terminating")
         self._look_at_use(node, health, now)
 
     def _ask(self, node: Node) -> Health:
@@ -111,7 +115,7 @@ class Registry:
         nodes = self._services.nodes
         silent = now - node.last_healthy_at
         if silent < _EVICTED_SECONDS:
-            nodes.set_state(node.id, "unhealthy", why)
+            nodes.set_state(node.id, "unhealthy", why, unless="terminating")
             return
         nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
         self._services.take_down(node.launch_id)

@@ -1,6 +1,8 @@
 """`liftoff serve`: the API and the page, and the work behind them."""
 
+import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -33,43 +35,71 @@ def serve(
     page_port: Annotated[int, typer.Option("--page-port", help="Port of the launch page.")] = 3000,
     database: Annotated[
         str,
-        typer.Option("--database", help="postgresql://… ; left out, an SQLite file.", envvar="LIFTOFF_DATABASE"),
+        typer.Option(
+            "--database", help="postgresql://…, or @FILE that holds it; left out, SQLite.", envvar="LIFTOFF_DATABASE"
+        ),
     ] = "",
     name: Annotated[str, typer.Option("--name", help="Name of this server, its own among those of one database.")] = "",
     engines: Annotated[int, typer.Option("--engines", help="Engines at once; 0 is what this host can do.")] = 0,
     retention_days: Annotated[float, typer.Option("--retention-days", help="Days to keep ended launches.")] = 30.0,
+    dead_seconds: Annotated[
+        float, typer.Option("--dead-seconds", min=1, help="Seconds of silence after which others take over.")
+    ] = 30.0,
     catalog_prices: Annotated[
         bool,
         typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
     ] = False,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            help="Address or network of a proxy whose X-Forwarded-Proto and -For are believed; repeatable.",
+            envvar="LIFTOFF_TRUSTED_PROXY",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write where it listens as one JSON object.")] = False,
 ) -> None:
     """Start the API and the launch page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for loud in ("httpx", "alembic", "botocore"):
+    for loud in ("httpx", "alembic", "botocore", "azure"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices)
+    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds)
     try:
         services = Services.open(settings)
     except Stopped as error:
-        views.choose(as_json=False).stopped(error)
+        views.choose(as_json=as_json).stopped(error)
         raise typer.Exit(error.kind.exit_code) from error
     registry = Registry(services)
     built = app.build(services)
-    servers = [_server(built, host, port), _server(built, host, page_port)]
+    servers = [_server(built, host, at, trusted_proxy or []) for at in (port, page_port)]
+    # First: others must not take a server for dead that begins to work again.
+    services.servers.heartbeat()
     services.workflows.start()
     registry.start()
-    _tell(services, host, port, page_port)
+    _tell(services, host, port, page_port, as_json=as_json)
     _until_ended(servers)
     registry.stop()
     services.close()
-    # Threads that carry launches out are not waited for: the next start goes on with them.
     sys.stdout.flush()
+    # The interpreter would wait for the threads that carry launches out: the next start goes on with them.
+    os._exit(0)
 
 
-def _server(built: FastAPI, host: str, port: int) -> uvicorn.Server:
+def _server(built: FastAPI, host: str, port: int, trusted_proxies: list[str]) -> uvicorn.Server:
     return uvicorn.Server(
-        # Access logs would hold tokens that somebody put into a URL.
-        uvicorn.Config(built, host=host, port=port, log_level="warning", access_log=False, lifespan="off")
+        uvicorn.Config(
+            built,
+            host=host,
+            port=port,
+            log_level="warning",
+            # Access logs would hold tokens that somebody put into a URL.
+            access_log=False,
+            lifespan="off",
+            # The page's cookie is for https only where a proxy that is believed says that the browser came so.
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=trusted_proxies,
+        )
     )
 
 
@@ -88,12 +118,16 @@ def _until_ended(servers: list[uvicorn.Server]) -> None:
         thread.join()
 
 
-def _tell(services: Services, host: str, port: int, page_port: int) -> None:
+def _tell(services: Services, host: str, port: int, page_port: int, *, as_json: bool) -> None:
     shown = "localhost" if host in {"127.0.0.1", "0.0.0.0"} else host  # noqa: S104 - what a user types is shown
-    page = f"http://{shown}:{page_port}/launch"
-    print(f"API:  http://{shown}:{port}", flush=True)
-    if any(token.revoked_at is None for token in services.tokens.all()):
+    api, page = f"http://{shown}:{port}", f"http://{shown}:{page_port}/launch"
+    is_first = all(token.revoked_at is not None for token in services.tokens.all())
+    token = services.tokens.issue(_ADMIN, "launch") if is_first else None
+    if as_json:
+        print(json.dumps({"type": "serving", "api": api, "page": page, "token": token}), flush=True)
+        return
+    print(f"API:  {api}", flush=True)
+    if token is None:
         print(f"Page: {page}", flush=True)
         return
-    token = services.tokens.issue(_ADMIN, "launch")
     print(f"Page: {page}#token={token}\nThis token is shown once. Others: liftoff token create NAME", flush=True)

@@ -30,6 +30,7 @@ class Settings:
         engines: how many engines may run at once; 0 takes what this host can do.
         retention_days: how long launches that have ended are kept.
         catalog_only: whether prices are the catalog's, and no cloud is asked for them.
+        dead_seconds: a server that was not seen for so long has died: others go on with its work.
     """
 
     project: Path
@@ -39,6 +40,7 @@ class Settings:
     engines: int = 0
     retention_days: float = 30.0
     catalog_only: bool = False
+    dead_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ A launch is one step of one workflow: where it stands is in the store and in the
 moment, and the step may be begun again at any line. DBOS holds the queue, its limit, and what has to be begun again.
 """
 
+import itertools
 import logging
 import os
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -22,6 +24,8 @@ _TAKE_DOWNS: Final = "take-downs"
 _POLL_SECONDS: Final = 0.2
 _RECOVERIES: Final = 1_000_000
 """DBOS gives a workflow up that was begun again too often; a launch is never given up."""
+
+log = logging.getLogger(__name__)
 
 
 class Workflows:
@@ -62,9 +66,14 @@ class Workflows:
         with SetWorkflowID(f"take-down-{launch_id}-{uuid.uuid4()}"):
             DBOS.enqueue_workflow(_TAKE_DOWNS, self._take_down, launch_id)
 
-    def adopt(self, launch_id: str) -> None:
-        """Let some server that lives go on with a launch whose server has died."""
-        DBOS.resume_workflow(launch_id, queue_name=_LAUNCHES)
+    def adopt(self, dead: Sequence[str]) -> None:
+        """Let servers that live go on with what dead ones worked on: launches and take-downs.
+
+        However many servers do so at once, each workflow is begun again once: DBOS puts one back into its queue only
+        while the dead server still has it.
+        """
+        # What is public of DBOS does not look who has a workflow.
+        DBOS._recover_pending_workflows(list(dead))
 
     def stop(self) -> None:
         """End without waiting for what runs: it is begun again at the next start."""
@@ -74,13 +83,26 @@ class Workflows:
 def _workflow(name: str, work: Callable[[str], None]) -> Callable[[str], None]:
     @DBOS.step(name=f"{name}_step")
     def step(launch_id: str) -> None:
-        work(launch_id)
+        # DBOS never begins a workflow again that has raised: the database may only have been away for a moment.
+        for seconds in _again_after():
+            try:
+                work(launch_id)
+            except Exception:
+                log.exception("%s of %s; it is tried again in %.0f s", name, launch_id, seconds)
+                time.sleep(seconds)
+            else:
+                return
 
     @DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
     def run(launch_id: str) -> None:
         step(launch_id)
 
     return run
+
+
+def _again_after() -> Iterator[float]:
+    yield from (1.0, 2.0, 5.0, 10.0)
+    yield from itertools.repeat(30.0)
 
 
 def engines_of_this_host() -> int:

@@ -106,6 +106,14 @@ class Azure:
         """
         return self._ask("POST", self._full(path), {"api-version": api_version}, body)
 
+    def delete(self, path: str, api_version: str) -> None:
+        """Ask for a DELETE, which may go on after its answer; `path` as for `get`.
+
+        Raises:
+            Refused: Azure refused, or could not be asked.
+        """
+        self._ask("DELETE", self._full(path), {"api-version": api_version})
+
     def items(self, path: str, api_version: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """Return the items of a list, page after page.
 

@@ -101,6 +101,14 @@ class Gcp:
         """
         return self._ask("POST", self._full(url), json=body)
 
+    def delete(self, url: str) -> None:
+        """Ask for a DELETE, which may go on after its answer; `url` as for `get`.
+
+        Raises:
+            Refused: Google refused, or could not be asked.
+        """
+        self._ask("DELETE", self._full(url))
+
     def items(self, url: str, name: str = "items", **parameters: str) -> Iterator[dict[str, Any]]:
         """Return the items of a list, page after page; `name` is the list's field.
 

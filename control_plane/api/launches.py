@@ -1,8 +1,6 @@
 """Launching, and everything about a launch."""
 
 import asyncio
-import base64
-import binascii
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -13,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from automation import stack_file
+from control_plane import cursor as places
 from control_plane import told
 from control_plane.api import access, wishes
 from control_plane.api.access import Parts
@@ -64,7 +63,7 @@ def listing(
     """List launches, newest first."""
     found = parts.launches.page(status, limit + 1, _place(cursor))
     page = found[:limit]
-    following = _cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
+    following = places.write(page[-1].created_at, page[-1].id) if len(found) > limit else None
     return {"items": [told.launch_in_short(launch) for launch in page], "next": following}
 
 
@@ -134,15 +133,10 @@ def _full(parts: Services, launch_id: str) -> dict[str, Any]:
     return told.launch_in_full(parts.launches.get(launch_id), parts.launches, parts.nodes)
 
 
-def _cursor(at: float, launch_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{at!r} {launch_id}".encode()).decode()
-
-
-def _place(cursor: str | None) -> tuple[float, str] | None:
-    if cursor is None:
+def _place(given: str | None) -> tuple[float, str] | None:
+    if given is None:
         return None
     try:
-        at, launch_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ", 1)
-        return float(at), launch_id
-    except (ValueError, binascii.Error, UnicodeError) as error:
-        raise wrong_field("cursor_invalid", "cursor", cursor, "what the page before this one gave as `next`") from error
+        return places.read(given)
+    except ValueError as error:
+        raise wrong_field("cursor_invalid", "cursor", given, "what the page before this one gave as `next`") from error

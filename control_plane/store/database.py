@@ -66,7 +66,9 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _with_driver(url: str) -> str:
+def _with_driver(given: str) -> str:
+    # A URL may hold a password, which has no place in a command or in a variable that every child process gets.
+    url = _content(Path(given[1:])) if given.startswith("@") else given
     for scheme in ("postgresql://", "postgres://"):
         if url.startswith(scheme):
             return url.replace(scheme, "postgresql+psycopg://", 1)
@@ -75,9 +77,22 @@ def _with_driver(url: str) -> str:
     raise Stopped(
         Kind.CONFIGURATION,
         "database_url",
-        f"--database: given {url.rsplit('@', maxsplit=1)[-1]!r}; allowed: postgresql://USER@HOST/NAME or sqlite:///FILE",
+        f"--database: given {url.rsplit('@', maxsplit=1)[-1]!r}; allowed: postgresql://USER@HOST/NAME, sqlite:///FILE, "
+        "or @FILE that holds one of them",
         "correct the URL",
     )
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "database_url",
+            f"--database: given @{file}, which can't be read ({error}); allowed: a file that holds the URL",
+            "correct the path, or let this user read the file",
+        ) from error
 
 
 def _engine(url: str) -> Engine:

@@ -11,14 +11,25 @@ from sqlalchemy.exc import IntegrityError
 
 from automation.offers import Offer
 from control_plane.store.database import Database
-from control_plane.store.tables import ENDED, attempts, events, launches, stages
+from control_plane.store.nodes import Node
+from control_plane.store.tables import ENDED, attempts, events, launches, nodes, stages
 from provider.status import Stage, Status
 
-Outcome = Literal["succeeded", "failed", "cancelled"]
+Failure = Literal["failed", "cancelled"]
+Outcome = Literal["succeeded", Failure]
 EventKind = Literal["status", "note", "attempt", "launch", "log"]
 
 _SAMPLE: Final = 20
 """How many earlier launches an estimate is made from."""
+_INTERRUPTED: Final = {
+    "kind": "unknown",
+    "code": "interrupted",
+    "stage": "",
+    "resource": "",
+    "message": "the server ended while this was tried, and the offer can't be tried again",
+    "hint": "look at the launch's notes for the reason",
+    "log": [],
+}
 
 
 class UnknownLaunch(Exception):  # noqa: N818 - named after what happened
@@ -198,6 +209,13 @@ class Launches:
             data = {"stage": title, "percentage": round(status.percent, 1), "message": status.message}
             _record(connection, launch_id, "status", data, now)
 
+    def end_plan(self, launch_id: str) -> None:
+        """Keep that no offer is to be tried but those that were."""
+        with self._database.transaction() as connection:
+            offers = select(attempts.c.offer).where(attempts.c.launch_id == launch_id).order_by(attempts.c.number)
+            tried = list(connection.scalars(offers))
+            connection.execute(update(launches).where(launches.c.id == launch_id).values(plan=tried))
+
     def note(self, launch_id: str, text: str) -> None:
         """Keep a decision that was made."""
         with self._telling(launch_id) as connection:
@@ -214,9 +232,13 @@ class Launches:
         given = offer.model_dump(mode="json")
         with self._telling(launch_id) as connection:
             mine = attempts.c.launch_id == launch_id
-            running = connection.execute(select(attempts).where(mine, attempts.c.state == "running")).one_or_none()
-            if running is not None and running.offer == given:
-                return int(running.number)
+            unended = attempts.c.state.in_(("running", "succeeded"))
+            begun = connection.execute(select(attempts).where(mine, unended)).one_or_none()
+            if begun is not None and begun.offer == given:
+                return int(begun.number)
+            if begun is not None:
+                # Its cloud can't be asked any more.
+                _end_attempt(connection, launch_id, begun.number, _INTERRUPTED)
             number = int(connection.scalar(select(func.coalesce(func.max(attempts.c.number), 0)).where(mine)) or 0) + 1
             row = {"launch_id": launch_id, "number": number, "offer": given, "state": "running", "reason": ""}
             now = time.time()
@@ -226,13 +248,8 @@ class Launches:
 
     def end_attempt(self, launch_id: str, number: int, error: Mapping[str, Any] | None) -> None:
         """Record how a try ended."""
-        now = time.time()
-        this = and_(attempts.c.launch_id == launch_id, attempts.c.number == number)
-        state = "failed" if error else "succeeded"
         with self._telling(launch_id) as connection:
-            ended = {"state": state, "ended_at": now, "error": dict(error) if error else None}
-            connection.execute(update(attempts).where(this).values(ended))
-            _tell_attempt(connection, launch_id, number, now)
+            _end_attempt(connection, launch_id, number, error)
 
     def skip_attempt(self, launch_id: str, offer: Offer, reason: str) -> None:
         """Record that an offer is not tried, and why."""
@@ -260,16 +277,21 @@ class Launches:
                 _record(connection, launch_id, "launch", {"status": "cancelling"}, now)
         return self.get(launch_id)
 
-    def end(self, launch_id: str, outcome: Outcome, message: str, error: Mapping[str, Any] | None = None) -> None:
-        """Record how a launch ended; it ends once."""
-        now = time.time()
-        values = {"status": outcome, "message": message, "ended_at": now, "error": dict(error) if error else None}
+    def end(self, launch_id: str, outcome: Failure, message: str, error: Mapping[str, Any] | None = None) -> None:
+        """Record how a launch ended that came to no node; it ends once."""
         with self._telling(launch_id) as connection:
-            unended = and_(launches.c.id == launch_id, launches.c.ended_at.is_(None))
-            if connection.execute(update(launches).where(unended).values(values)).rowcount:
-                on = and_(stages.c.launch_id == launch_id, stages.c.ended_at.is_(None))
-                connection.execute(update(stages).where(on).values(ended_at=now))
-                _record(connection, launch_id, "launch", {"status": outcome}, now)
+            _end(connection, launch_id, outcome, message, error)
+
+    def succeed(self, node: Node) -> bool:
+        """Record a launch's node and its end, both or neither; return False where it was cancelled or has ended."""
+        with self._telling(node.launch_id) as connection:
+            running = and_(launches.c.id == node.launch_id, launches.c.status == "running")
+            # Taken for writing first, so that nobody cancels it in between.
+            if not connection.execute(update(launches).where(running).values(message=node.endpoint)).rowcount:
+                return False
+            connection.execute(insert(nodes).values(node.__dict__))
+            _end(connection, node.launch_id, "succeeded", node.endpoint, None)
+        return True
 
     def attempts_of(self, launch_id: str) -> list[Attempt]:
         """Return what became of each offer, in order."""
@@ -357,6 +379,27 @@ def _attempt(row: Row[*tuple[Any, ...]]) -> Attempt:
 def _record(connection: Connection, launch_id: str, kind: EventKind, data: Mapping[str, Any], at: float) -> None:
     row = {"launch_id": launch_id, "kind": kind, "data": dict(data), "at": at}
     connection.execute(insert(events).values(row))
+
+
+def _end(
+    connection: Connection, launch_id: str, outcome: Outcome, message: str, error: Mapping[str, Any] | None
+) -> None:
+    now = time.time()
+    values = {"status": outcome, "message": message, "ended_at": now, "error": dict(error) if error else None}
+    unended = and_(launches.c.id == launch_id, launches.c.ended_at.is_(None))
+    if connection.execute(update(launches).where(unended).values(values)).rowcount:
+        on = and_(stages.c.launch_id == launch_id, stages.c.ended_at.is_(None))
+        connection.execute(update(stages).where(on).values(ended_at=now))
+        _record(connection, launch_id, "launch", {"status": outcome}, now)
+
+
+def _end_attempt(connection: Connection, launch_id: str, number: int, error: Mapping[str, Any] | None) -> None:
+    now = time.time()
+    this = and_(attempts.c.launch_id == launch_id, attempts.c.number == number)
+    state = "failed" if error else "succeeded"
+    ended = {"state": state, "ended_at": now, "error": dict(error) if error else None}
+    connection.execute(update(attempts).where(this).values(ended))
+    _tell_attempt(connection, launch_id, number, now)
 
 
 def _enter(connection: Connection, launch_id: str, stage: str, now: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select, update
 
 from control_plane.store.database import Database
 from control_plane.store.tables import nodes
@@ -48,13 +48,6 @@ class Nodes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def register(self, node: Node) -> None:
-        """Record a node that has answered; the same launch has one node, however often it is told."""
-        with self._database.transaction() as connection:
-            known = connection.scalar(select(nodes.c.id).where(nodes.c.launch_id == node.launch_id))
-            if known is None:
-                connection.execute(insert(nodes).values(node.__dict__))
-
     def get(self, node_id: str) -> Node:
         """Return a node.
 
@@ -83,8 +76,8 @@ class Nodes:
         with self._database.transaction() as connection:
             return [_node(row) for row in connection.execute(query)]
 
-    def set_state(self, node_id: str, state: State, reason: str) -> None:
-        """Record what became of a node; one that has gone stays so."""
+    def set_state(self, node_id: str, state: State, reason: str, *, unless: State | None = None) -> None:
+        """Record what became of a node, unless it is in a state meanwhile; one that has gone stays so."""
         now = time.time()
         values: dict[str, Any] = {"state": state, "state_reason": reason}
         if state == "gone":
@@ -93,7 +86,7 @@ class Nodes:
             values["last_healthy_at"] = now
         with self._database.transaction() as connection:
             change = update(nodes).where(nodes.c.id == node_id, nodes.c.ended_at.is_(None)).values(values)
-            connection.execute(change)
+            connection.execute(change if unless is None else change.where(nodes.c.state != unless))
 
     def set_idle(self, node_id: str, since: float | None) -> None:
         """Record since when nobody has asked a node anything; None while somebody does."""

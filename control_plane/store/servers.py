@@ -1,12 +1,13 @@
-"""Which servers live: each says so every few seconds, and another goes on with the launches of one that does not."""
+"""Which servers live: each says so every few seconds, and another goes on with the work of one that does not."""
 
 import time
+from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.store.database import Database
-from control_plane.store.tables import launches, servers
+from control_plane.store.tables import servers
 
 
 class Servers:
@@ -16,18 +17,23 @@ class Servers:
         self._database = database
         self._own = own
 
-    def heartbeat(self, dead_seconds: float) -> list[str]:
-        """Say that this server lives, and take over the launches of those that were not seen for so long.
-
-        Returns:
-            The launches that this server has taken over; no other one gets them.
-        """
+    def heartbeat(self) -> None:
+        """Say that this server lives."""
         now = time.time()
         with self._database.transaction() as connection:
             insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
             row = insert(servers).values(id=self._own, seen_at=now)
             connection.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
-            alive = select(servers.c.id).where(servers.c.seen_at > now - dead_seconds)
-            orphaned = (launches.c.ended_at.is_(None), launches.c.server.is_not(None), launches.c.server.not_in(alive))
-            taken = update(launches).where(*orphaned).values(server=self._own).returning(launches.c.id)
-            return [str(launch_id) for launch_id in connection.scalars(taken)]
+
+    def dead(self, seconds: float) -> list[str]:
+        """Return the other servers that were not seen for so long."""
+        silent = servers.c.seen_at <= time.time() - seconds
+        with self._database.transaction() as connection:
+            found = connection.scalars(select(servers.c.id).where(silent, servers.c.id != self._own))
+            return [str(server) for server in found]
+
+    def forget(self, dead: Sequence[str], seconds: float) -> None:
+        """Forget servers whose work others have, unless they have been seen again."""
+        silent = servers.c.seen_at <= time.time() - seconds
+        with self._database.transaction() as connection:
+            connection.execute(delete(servers).where(silent, servers.c.id.in_(dead)))

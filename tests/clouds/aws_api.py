@@ -13,7 +13,7 @@ from unittest import mock
 import httpx
 from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import DryRunClientError
-from moto.ec2.models import ec2_backends
+from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import InstanceState
 from moto.ec2.responses import EC2Response
 from moto.server import ThreadedMotoServer
@@ -21,6 +21,7 @@ from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
+from tests.clouds.aws import Aws
 from tests.clouds.aws_rules import ACCOUNT, DEEP_LEARNING, INSTANCE, is_spot
 from tests.clouds.cloud import World
 from tests.clouds.truth import Record, digest
@@ -139,6 +140,16 @@ def _from_market(world: World) -> Iterator[Any]:
         if response._get_param("DryRun"):
             setattr(response, camelcase_to_underscores(response._get_action()), _would_have_succeeded)
 
+    terminate = EC2Backend.terminate_instances
+
+    def terminate_in_truth(backend: EC2Backend, instance_ids: list[str]) -> Any:
+        """Let what the API terminates go from the truth, too, which then tells moto of it."""
+        for instance_id in instance_ids:
+            if world.truth.get("aws", instance_id) is not None:
+                Aws(world).delete(instance_id)
+        return terminate(backend, instance_ids)
+
+    yield mock.patch.object(EC2Backend, "terminate_instances", terminate_in_truth)
     yield mock.patch.object(EC2Response, "_authenticate_and_authorize_normal_action", authorize_dry_run)
     yield mock.patch.object(ServiceQuotasBackend, "get_service_quota", quota)
     yield mock.patch.object(SimpleSystemManagerBackend, "get_parameter", parameter)

@@ -8,10 +8,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.clouds.azure import Azure
 from tests.clouds.azure_rules import MACHINE, SUBSCRIPTION
 from tests.clouds.cloud import World
 from tests.clouds.http_api import TOKEN, Asked, HttpApi, NotThere
 from tests.clouds.properties import at
+from tests.clouds.truth import Record
 
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 CONTRIBUTOR: Final = {
@@ -102,6 +104,11 @@ class AzureApi(HttpApi):
             return {"value": self._skus(location[1] if location else "")}
         if inside == "/providers/Microsoft.Compute/virtualMachines":
             return {"value": self._machines()}
+        record = self.world.truth.get("azure-native", asked.path)
+        if record is not None and record.token == MACHINE:
+            if asked.method == "DELETE":
+                Azure(self.world).delete(record.id)
+            return self._machine(record)
         namespace = re.fullmatch(r"/providers/([\w.]+)", inside)
         if namespace:
             state = "Registered" if namespace[1] in self.registered else "NotRegistered"
@@ -170,22 +177,22 @@ class AzureApi(HttpApi):
         ]
 
     def _machines(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "id": record.id,
-                "name": record.id.rsplit("/", maxsplit=1)[-1],
-                "location": record.region,
-                "tags": dict(record.tags),
-                "zones": list(record.inputs.get("zones") or []),
-                "properties": {
-                    "hardwareProfile": {"vmSize": at(record.inputs, "hardwareProfile.vmSize")},
-                    "priority": record.inputs.get("priority", "Regular"),
-                    "provisioningState": {"creating": "Creating", "failed": "Failed"}.get(record.state, "Succeeded"),
-                    "vmId": record.outputs.get("vmId", ""),
-                },
-            }
-            for record in self.world.truth.find("azure-native", MACHINE)
-        ]
+        return [self._machine(record) for record in self.world.truth.find("azure-native", MACHINE)]
+
+    def _machine(self, record: Record) -> dict[str, Any]:
+        return {
+            "id": record.id,
+            "name": record.id.rsplit("/", maxsplit=1)[-1],
+            "location": record.region,
+            "tags": dict(record.tags),
+            "zones": list(record.inputs.get("zones") or []),
+            "properties": {
+                "hardwareProfile": {"vmSize": at(record.inputs, "hardwareProfile.vmSize")},
+                "priority": record.inputs.get("priority", "Regular"),
+                "provisioningState": {"creating": "Creating", "failed": "Failed"}.get(record.state, "Succeeded"),
+                "vmId": record.outputs.get("vmId", ""),
+            },
+        }
 
 
 def _value(family: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.clouds.cloud import Request, World
+from tests.clouds.gcp import Gcp
 from tests.clouds.gcp_rules import GPU_QUOTAS, INSTANCE, PROJECT, gpu_of, is_spot, last_part
 from tests.clouds.http_api import TOKEN, Asked, HttpApi, NotThere
 
@@ -73,6 +74,11 @@ class GcpApi(HttpApi):
             return {"name": region[1], "quotas": list(self._quotas(region[1]))}
         if inside == "/aggregated/instances":
             return {"items": self._instances()}
+        record = self.world.truth.get("gcp", f"projects/{PROJECT}{inside}")
+        if record is not None and record.token == INSTANCE:
+            if asked.method == "DELETE":
+                Gcp(self.world).delete(record.id)
+            return {"name": record.inputs.get("name", "")}
         raise NotThere
 
     def _quotas(self, region: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +57,10 @@ class HttpApi:
 
     Attributes:
         asked: what was asked, in order.
+        before: called before each answer, which may so be held back.
     """
 
+    before: Callable[[Asked], None] = lambda _: None
     refusals: list[Refusal] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
@@ -86,6 +88,7 @@ class HttpApi:
     def respond(self, asked: Asked, authorization: str) -> tuple[int, Any]:
         """Return status and body."""
         self.asked.append(asked)
+        self.before(asked)
         refusal = next((one for one in self.refusals if one.part in asked.path), None)
         if refusal is not None:
             time.sleep(refusal.delay_seconds)
@@ -135,6 +138,9 @@ def _handler(api: HttpApi) -> type[http.server.BaseHTTPRequestHandler]:
             self._answer()
 
         def do_POST(self) -> None:
+            self._answer()
+
+        def do_DELETE(self) -> None:
             self._answer()
 
         def _answer(self) -> None:

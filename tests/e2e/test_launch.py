@@ -62,14 +62,20 @@ def test_the_endpoint_answers_a_completion(launched: tuple[Desk, Finished]) -> N
     assert chat.json()["choices"][0]["message"]["role"] == "assistant"
 
 
-@pytest.mark.parametrize("route", ["/v1/models", "/health", "/v1/completions"])
+def test_vllms_own_metrics_tell_how_much_it_has_to_do(launched: tuple[Desk, Finished]) -> None:
+    outputs = launched[0].outputs()
+    with _client(outputs, outputs["apiKey"]) as client:
+        assert "vllm:num_requests_running" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("route", ["/v1/models", "/health", "/metrics", "/v1/completions"])
 @pytest.mark.parametrize("key", [None, "wrong"])
 def test_no_route_answers_without_the_key(launched: tuple[Desk, Finished], route: str, key: str | None) -> None:
     with _client(launched[0].outputs(), key) as client:
         assert client.get(route).status_code == httpx.codes.UNAUTHORIZED
 
 
-@pytest.mark.parametrize("route", ["/metrics", "/tokenize", "/invocations", "/docs", "/pause", "/version"])
+@pytest.mark.parametrize("route", ["/tokenize", "/invocations", "/docs", "/pause", "/version"])
 def test_a_route_that_is_none_of_openais_is_closed_even_with_the_key(
     launched: tuple[Desk, Finished], route: str
 ) -> None:
@@ -169,7 +175,7 @@ def test_without_a_machine_plain_processes_serve_the_same_and_leave_nothing(desk
     outputs = desk.outputs()
     with _client(outputs, outputs["apiKey"]) as client:
         answer = client.post("/v1/completions", json={"model": "tiny-llama", "prompt": "Hello", "max_tokens": 4})
-        assert client.get("/metrics").status_code == httpx.codes.NOT_FOUND
+        assert client.get("/tokenize").status_code == httpx.codes.NOT_FOUND
     assert answer.json()["usage"]["completion_tokens"] > 0
     done = desk.run("destroy", "--stack", desk.stack, "--yes")
     assert done.code == 0, done.text

@@ -12,7 +12,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,19 @@ def told(user_data: bytes) -> dict[str, Any]:
 
 
 class Node:
-    """One node; `fails` lets its boot fail with that code."""
+    """One node; `fails` lets its boot fail with that code.
 
-    def __init__(self, user_data: bytes, fails: str = "") -> None:
+    Args:
+        user_data: what the machine is given.
+        fails: the code with which its boot fails; empty lets it succeed.
+        at: called where it stands, and may let it wait there: `begin` before its first letter, then the name of each
+            phase once a letter tells of it, and `answer` before each answer to a completion.
+    """
+
+    def __init__(self, user_data: bytes, fails: str = "", at: Callable[[str], None] = lambda _: None) -> None:
         self.settings = told(user_data)
         self._fails = fails
+        self._at = at
         self._server: http.server.ThreadingHTTPServer | None = None
         self._sequence = 0
         self._trusted = ssl.create_default_context(cadata=self.settings["storage_ca"])
@@ -52,8 +60,10 @@ class Node:
         with httpx.Client(verify=self._trusted, trust_env=False) as client:
             session = client.get(self.settings["session_url"])
             assert hashlib.sha256(session.content).hexdigest() == self.settings["session_sha256"]
-            for number in range(len(PHASES)):
+            self._at("begin")
+            for number, (phase, _) in enumerate(PHASES):
                 self._write(client, number, "booting")
+                self._at(phase)
             if self._fails:
                 error = {"code": self._fails, "phase": "serve", "message": "it ended", "hint": "read the lines"}
                 self._write(client, 2, "failed", error)
@@ -96,7 +106,7 @@ class Node:
             pair.write_text(settings["tls_certificate"] + settings["tls_key"])
             context.load_cert_chain(pair)
         server = http.server.ThreadingHTTPServer(
-            (settings["server_name"], settings["port"]), _handler(settings["api_key"])
+            (settings["server_name"], settings["port"]), _handler(settings["api_key"], self._at)
         )
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -104,13 +114,21 @@ class Node:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
 
-def _handler(key: str) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(key: str, at: Callable[[str], None]) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path == "/health"
+            self._answer(200 if known else 404, b"")
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
+            at("answer")
             allowed = self.headers["Authorization"] == f"Bearer {key}"
             body = json.dumps({"choices": [{"text": "!"}]} if allowed else {"error": "no"}).encode()
-            self.send_response(200 if allowed else 401)
+            self._answer(200 if allowed else 401, body)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

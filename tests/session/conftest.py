@@ -65,6 +65,11 @@ def _sessions() -> set[str]:
 @pytest.fixture
 def weights(storage: Storage) -> Iterator[str]:
     """The URI of a model of one file."""
+    yield from weights_in(storage)
+
+
+def weights_in(storage: Storage) -> Iterator[str]:
+    """Yield the URI of a model of one file, for as long as it is there."""
     prefix = f"test-{secrets.token_hex(4)}"
     bucket = Bucket(storage)
     digest = hashlib.sha256(WEIGHTS).hexdigest()

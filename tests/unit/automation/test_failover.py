@@ -65,6 +65,9 @@ class FakeSite:
     def skip(self, offer: Offer, reason: str) -> None:
         self.skipped.append(reason)
 
+    def gave_up(self) -> None:
+        self.has_given_up = True
+
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         self.cleared.append(keep_network)
         self.there = False

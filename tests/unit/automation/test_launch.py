@@ -149,6 +149,7 @@ def test_what_is_kept_on_disk_has_every_event_and_no_key(engine: Engine, project
     )
     engine.plays["up"] = ([told], Result(ok=True))
     result = launch(project)
+    assert result.events_file is not None
     assert result.events_file.stat().st_mode & 0o077 == 0
     lines = [json.loads(line) for line in result.events_file.read_text().splitlines()]
     assert [next(iter(line)) for line in lines] == ["request", "event", "result"]

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from automation import cli, market, offer_commands
+from automation import commands, market, offer_commands
 from automation.cloud_api.refused import Refused
 from automation.errors import Kind, Stopped
 from automation.market import Need
@@ -311,5 +311,5 @@ def test_a_launch_by_offers_asks_for_live_prices_unless_the_catalogs_are_wanted(
 
     monkeypatch.setattr(live, "choose", choose)
     arguments = ["launch", LLAMA, "--provider", "aws", "--project", str(tmp_path), "--json"]
-    done = CliRunner().invoke(cli.app, [*arguments, *(["--catalog-prices"] if by_catalog else [])])
+    done = CliRunner().invoke(commands.app, [*arguments, *(["--catalog-prices"] if by_catalog else [])])
     assert (chosen, done.exit_code) == ([by_catalog], Kind.CONFIGURATION.exit_code)

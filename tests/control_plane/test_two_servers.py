@@ -1,0 +1,77 @@
+"""Two servers of one PostgreSQL share the launches, and one goes on with the work of the other when it dies."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from control_plane.store.database import Database
+from control_plane.store.launches import Launches
+
+from .conftest import World, is_sound
+from .postgres import Postgres, postgres
+from .server import Server, until
+
+__all__ = ["postgres"]
+
+pytestmark = pytest.mark.engine
+
+_LAUNCHES = 20
+
+
+@pytest.fixture(scope="module")
+def pair(world: World, postgres: Postgres) -> Iterator[tuple[Server, Server, Database]]:
+    url = postgres.database()
+    options = ("--database", url, "--engines", "2", "--dead-seconds", "6")
+    one, two = world.server("one", *options), world.server("two", *options)
+    database = Database(url)
+    try:
+        one.start()
+        two.start()
+        yield one, two, database
+    finally:
+        two.close()
+        one.close()
+        database.close()
+
+
+def test_launches_are_shared_and_none_is_carried_out_twice(world: World, pair: tuple[Server, Server, Database]) -> None:
+    one, two, database = pair
+    launches = [(one, two)[number % 2].launch(**world.request()) for number in range(_LAUNCHES)]
+    for launch_id in launches:
+        one.ended(launch_id, 500)
+        is_sound(world, one, launch_id, "succeeded")
+        assert world.made.count(launch_id) == 1
+    by = [Launches(database).get(launch_id).server for launch_id in launches]
+    assert set(by) == {"one", "two"}
+    # Either tells of each.
+    assert {two.status(launch_id)["status"] for launch_id in launches} == {"succeeded"}
+
+
+def test_what_a_dead_server_worked_on_is_taken_over(world: World, pair: tuple[Server, Server, Database]) -> None:
+    one, two, database = pair
+    store = Launches(database)
+    node = one.node_of(next(id_ for id_ in _succeeded(one) if store.get(id_).server is not None))
+    assert node is not None
+    launches = [one.launch(**world.request()) for _ in range(2)]
+    with world.gates.closed(f"{launches[0]}/install") as first, world.gates.closed(f"{launches[1]}/install") as second:
+        first()
+        second()
+        dead = next(name for name in ("one", "two") if store.get(launches[0]).server == name)
+        killed, living = (one, two) if dead == "one" else (two, one)
+        killed.kill()
+        until(lambda: store.get(launches[0]).server == living_name(dead), "the other has taken over", 60)
+    for launch_id in launches:
+        is_sound(world, living, launch_id, "succeeded")
+        assert world.made.count(launch_id) == 1
+    # What it left to be taken down goes, too, though the dead server never comes back.
+    living.delete(f"/admin/nodes/{node['id']}")
+    assert living.gone(node["job_id"])["ended_at"] is not None
+    assert world.left(node["job_id"]) == []
+
+
+def living_name(dead: str) -> str:
+    return "two" if dead == "one" else "one"
+
+
+def _succeeded(server: Server) -> list[str]:
+    return [str(item["job_id"]) for item in server.get("/admin/instances", status="succeeded")["items"]]

@@ -1,0 +1,96 @@
+"""Machines that no state knows, found by their tags and deleted through each cloud's own API."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from automation import sweep
+from automation.cloud_api.azure import Azure
+from automation.cloud_api.gcp import Gcp
+from automation.cloud_api.refused import Refused
+from tests.clouds import aws_api, http_api
+from tests.clouds.aws_rules import INSTANCE as AWS_INSTANCE
+from tests.clouds.azure_api import AzureApi
+from tests.clouds.azure_rules import MACHINE, SUBSCRIPTION
+from tests.clouds.cloud import World
+from tests.clouds.gcp_api import GcpApi
+from tests.clouds.gcp_rules import INSTANCE as GCP_INSTANCE
+from tests.clouds.gcp_rules import PROJECT
+from tests.clouds.http_api import TOKEN
+from tests.clouds.truth import Record
+
+AZURE_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.Compute/virtualMachines/{{}}"
+IDS = {"aws": "i-{:0>17}", "azure": AZURE_ID, "gcp": f"projects/{PROJECT}/zones/us-central1-a/instances/{{}}"}
+TOKENS = {"aws": ("aws", AWS_INSTANCE), "azure": ("azure-native", MACHINE), "gcp": ("gcp", GCP_INSTANCE)}
+REGIONS = {"aws": "us-east-1", "azure": "eastus", "gcp": "us-central1"}
+INPUTS: dict[str, dict[str, Any]] = {
+    "aws": {"instanceType": "g6.2xlarge", "ami": "ami-12345678"},
+    "azure": {"hardwareProfile": {"vmSize": "Standard_NV36ads_A10_v5"}},
+    "gcp": {"machineType": "g2-standard-8", "zone": "us-central1-a"},
+}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(params=["aws", "azure", "gcp"])
+def provider(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def cloud(provider: str, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[sweep.Cloud]:
+    with ExitStack() as served:
+        if provider == "aws":
+            for name, value in served.enter_context(aws_api.served(world)).environment.items():
+                monkeypatch.setenv(name, value)
+            yield sweep.connect("aws", REGIONS["aws"], {})
+        elif provider == "azure":
+            azure = AzureApi(world=world)
+            served.enter_context(http_api.served(azure))
+            yield sweep.AzureCloud(Azure(SUBSCRIPTION, lambda: TOKEN, azure.url))
+        else:
+            gcp = GcpApi(world=world)
+            served.enter_context(http_api.served(gcp))
+            yield sweep.GcpCloud(Gcp.connect(environment=gcp.environment()))
+
+
+def made(world: World, provider: str, name: str, stack: str, project: str = "liftoff") -> str:
+    """Let a machine exist, and return its id."""
+    found = IDS[provider].format(name)
+    inputs = {**INPUTS[provider], "name": name}
+    tags = {"liftoff-project": project, "liftoff-stack": stack}
+    outputs = {"availabilityZone": "us-east-1a"}
+    world.truth.add(
+        Record(*TOKENS[provider], f"urn:{name}", found, inputs, outputs, REGIONS[provider], tags, 0.0, "ready")
+    )
+    return found
+
+
+def test_only_the_stacks_own_machines_that_its_state_does_not_have_are_found(
+    provider: str, world: World, cloud: sweep.Cloud
+) -> None:
+    lost = made(world, provider, "1", "launch-1")
+    known = made(world, provider, "2", "launch-1")
+    made(world, provider, "3", "launch-2")
+    made(world, provider, "4", "launch-1", project="other")
+    assert [one.id for one in sweep.unknown(cloud, "liftoff", "launch-1", {known.upper()})] == [lost]
+
+
+def test_a_machine_that_was_deleted_has_gone(provider: str, world: World, cloud: sweep.Cloud) -> None:
+    made(world, provider, "1", "launch-1")
+    other = made(world, provider, "2", "launch-2")
+    (lost,) = sweep.unknown(cloud, "liftoff", "launch-1", ())
+    cloud.delete(lost)
+    assert [record.id for record in world.truth.find()] == [other]
+    assert sweep.unknown(cloud, "liftoff", "launch-1", ()) == []
+
+
+def test_a_cloud_that_refuses_is_no_empty_cloud() -> None:
+    azure = AzureApi()
+    with http_api.served(azure), pytest.raises(Refused):
+        sweep.unknown(sweep.AzureCloud(Azure(SUBSCRIPTION, lambda: "wrong", azure.url)), "liftoff", "launch-1", ())
