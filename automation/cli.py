@@ -19,6 +19,7 @@ from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
 from automation.offer_options import CatalogPrices, Gpus, InstanceTypes, MarketOption, MaxPrice, Regions, wanted
 from automation.offers import Wanted
+from automation.preview.gate import FORBIDDEN, Gate
 from automation.server_options import DatabaseUrl, Detach, ServerUrl, TokenFile
 from automation.session import Interrupts
 
@@ -72,6 +73,14 @@ def launch(
     market: MarketOption = "spot",
     catalog_prices: CatalogPrices = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave what was made when the launch fails.")] = False,
+    expect_digest: Annotated[
+        str,
+        typer.Option(
+            "--expect-digest",
+            metavar="FILE|HEX",
+            help="Go on only if the steps are those of `liftoff preview --digest`.",
+        ),
+    ] = "",
     server: ServerUrl = "",
     token_file: TokenFile = None,
     max_model_len: Annotated[
@@ -115,15 +124,17 @@ def launch(
                 ask(f"Launch {model} by {server}? It costs money until it is destroyed.")
             raise typer.Exit(server_launch.launch(server, token_file, given, view, as_json=json_lines, detach=detach))
         request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
+        gate = Gate(expect_digest)
         if provider:
+            _refuse_digest_with_offers(expect_digest)
             asked = wanted(provider, region, instance_type, gpu, max_price, market)
-            agreed = yes or json_lines
-            raise typer.Exit(_launch_plan(request, asked, view, None if agreed else ask, catalog_only=catalog_prices))
+            asks = None if yes or json_lines else ask
+            raise typer.Exit(_launch_plan(request, asked, view, gate, asks, catalog_only=catalog_prices))
         _refuse_choice_without_offers(region, instance_type, gpu, max_price)
         if not (yes or json_lines):
             _agree_to_cost(request, ask)
         with view:
-            result = launching.launch(request, view, _interrupts(), checker=_checker())
+            result = launching.launch(request, view, _interrupts(), checker=_checker(), gate=gate)
         talk = "" if result.failure else _talk(stack, result.outputs)
         view.launched(result, talk)
     except Stopped as error:
@@ -253,8 +264,24 @@ def _refuse_choice_without_offers(*choices: object) -> None:
         )
 
 
+def _refuse_digest_with_offers(expected: str) -> None:
+    if expected:
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "digest_with_offers",
+            "--expect-digest is for the stack's own machine; given with --provider, which tries several offers",
+            "leave --provider out: what was reviewed is the stack as its file says",
+        )
+
+
 def _launch_plan(
-    request: LaunchRequest, asked: Wanted, view: views.View, ask: Callable[[str], None] | None, *, catalog_only: bool
+    request: LaunchRequest,
+    asked: Wanted,
+    view: views.View,
+    gate: Gate,
+    ask: Callable[[str], None] | None,
+    *,
+    catalog_only: bool,
 ) -> int:
     """Try the offers that are wanted, and return the exit code."""
     from automation import market, plan
@@ -264,13 +291,15 @@ def _launch_plan(
     if ask is not None and found.offers:
         ask(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?")
     with view:
-        result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker())
+        result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker(), gate=gate)
     last = result.result
     talk = _talk(request.stack, last.outputs) if last is not None and result.ok else ""
     view.planned(result, talk)
     if last is None:
-        of_quota = all(attempt.skipped.startswith(TOO_LOW) for attempt in result.attempts)
-        return (Kind.QUOTA if of_quota else Kind.CAPACITY).exit_code
+        for begins, kind in ((TOO_LOW, Kind.QUOTA), (FORBIDDEN, Kind.POLICY)):
+            if all(attempt.skipped.startswith(begins) for attempt in result.attempts):
+                return kind.exit_code
+        return Kind.CAPACITY.exit_code
     return last.failure.kind.exit_code if last.failure else 0
 
 

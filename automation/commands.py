@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "nodes": ("control_plane.node_commands", "app", "List the nodes, and tell how one is asked."),
     "outputs": ("automation.cli", "outputs_", "Show a node's endpoint and how to talk to it."),
     "offers": ("automation.offer_commands", "offers", "List what a launch of a model would try, cheapest first."),
+    "preview": ("automation.preview_command", "preview", "Say what a launch would change, cost and break."),
     "check": ("automation.check_command", "check", "Say what a launch needs and does not have."),
     "drift": ("automation.drift_command", "drift", "Say what of a stack was changed from outside or is gone."),
     "affected": ("automation.affected_command", "affected", "Name the stacks that a change in git may affect."),

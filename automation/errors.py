@@ -7,6 +7,8 @@ Kind            exit  what Liftoff or the user does next
 ├── configuration 13  what was asked for can't be: change it
 ├── throttled     14  too many requests: wait and try the same again
 ├── boot          15  the machine came, the endpoint did not: read the node's last lines
+├── policy        16  a mandatory rule forbids it: change the stack, or the rule in policy.yaml
+├── changed       17  the steps are not those that were reviewed: review them again
 ├── cancelled    130  the user said so
 └── unknown        1  none of these: the raw text is shown
 """
@@ -30,6 +32,8 @@ class Kind(Enum):
     CONFIGURATION = ("configuration", 13)
     THROTTLED = ("throttled", 14)
     BOOT = ("boot", 15)
+    POLICY = ("policy", 16)
+    CHANGED = ("changed", 17)
     CANCELLED = ("cancelled", 130)
     UNKNOWN = ("unknown", 1)
 
@@ -118,6 +122,8 @@ _RULES: Final = (
         Kind.CONFIGURATION,
         _CHANGE,
     ),
+    # What the program itself refuses: components/settings.py.
+    _rule(r"liftoff:\w+: given .*?; allowed: ", Kind.CONFIGURATION, _CHANGE),
     _rule(
         r"(stack is currently locked)|\[409\] Conflict: Another update",
         Kind.CONFIGURATION,

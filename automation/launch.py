@@ -9,6 +9,7 @@ from typing import Any, Final
 from automation import stack_file, stages
 from automation.checks.checker import Checker, Stack
 from automation.errors import Kind, LaunchFailure, Stopped
+from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event, Progress
 from automation.takedown import Cleanup, clean_up
@@ -134,7 +135,11 @@ class _Shown:
 
 
 def launch(
-    request: LaunchRequest, reporter: Reporter, interrupts: Interrupts, checker: Checker | None = None
+    request: LaunchRequest,
+    reporter: Reporter,
+    interrupts: Interrupts,
+    checker: Checker | None = None,
+    gate: Gate | None = None,
 ) -> LaunchResult:
     """Bring the stack to its settings and wait until its endpoint answers.
 
@@ -143,9 +148,10 @@ def launch(
         reporter: is told how it goes.
         interrupts: the user's Ctrl-C.
         checker: looks up first what the launch needs; None looks nothing up.
+        gate: holds the update's preview to the rules and to what was reviewed; None lets everything through.
 
     Raises:
-        Stopped: the request can't be used, or lacks what only a person can give; nothing has been made.
+        Stopped: the request can't be used, lacks what only a person can give, or may not be; nothing has been made.
     """
     wall = time.time()
     shown = _Shown(reporter)
@@ -155,6 +161,8 @@ def launch(
         checker.node(Stack(request.project, request.stack, config), asked, reporter.note)
     with Session(request.project, request.stack, interrupts, reporter) as session:
         session.journal.write("request", {"stack": request.stack, "config": config, "keep": request.keep, "wall": wall})
+        if gate is not None:
+            gate.node(session, asked.provider, config)
         result = _update(session, asked, config, shown)
         if result.failure is not None:
             result = replace(result, cleanup=clean_up(session, wall, keep=request.keep))
@@ -172,6 +180,11 @@ def attempt(
     shown = _Shown(session.reporter)
     asked = validate(request.project, request.stack, config)
     return _update(session, asked, config, shown, on_event)
+
+
+def not_begun(session: Session, failure: LaunchFailure) -> LaunchResult:
+    """Return the result of an update that failed in its preview: nothing was made."""
+    return LaunchResult(session.launch_id, session.stack, 0.0, (), session.journal.events_file, failure=failure)
 
 
 def overrides(request: LaunchRequest) -> dict[str, str]:

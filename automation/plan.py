@@ -10,8 +10,9 @@ from automation.blocked import Blocked
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, PlanResult
-from automation.launch import LaunchRequest, LaunchResult, attempt, overrides, validate
+from automation.launch import LaunchRequest, LaunchResult, attempt, not_begun, overrides, validate
 from automation.offers import Offer
+from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session
 from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
@@ -85,6 +86,7 @@ def launch(
     interrupts: Interrupts,
     resumption: Resumption | None = None,
     checker: Checker | None = None,
+    gate: Gate | None = None,
 ) -> tuple[PlanResult, str]:
     """Try the offers in order; return what happened to each, and the launch's id.
 
@@ -95,6 +97,7 @@ def launch(
         interrupts: the user's Ctrl-C.
         resumption: how a plan goes on that another process began.
         checker: looks up first what the launch needs; None looks nothing up.
+        gate: holds each offer to the rules before it is tried; None lets everything through.
 
     Raises:
         Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
@@ -131,7 +134,9 @@ def launch(
             _refuse_used(session)
         else:
             pending.resolve(session)
-        site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody())
+        site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody(), gate)
+        if gate is not None:
+            why_not = site.held_to(gate, why_not)
         again = resumption is not None and resumption.again and plan[0] == first
         if resumption is not None and resumption.begun and not again:
             _clear_left(site)
@@ -142,11 +147,29 @@ def launch(
 class _Stack:
     """One stack in which one offer after the other is tried."""
 
-    def __init__(self, session: Session, request: LaunchRequest, config: dict[str, str], watcher: Watcher) -> None:
+    def __init__(
+        self,
+        session: Session,
+        request: LaunchRequest,
+        config: dict[str, str],
+        watcher: Watcher,
+        gate: Gate | None,
+    ) -> None:
         self._session = session
         self._watcher = watcher
         self._request = request
         self._config = config
+        self._gate = gate
+
+    def held_to(self, gate: Gate, why_not: WhyNot | None) -> WhyNot:
+        """Return what says why an offer is not tried: what is known already, else a rule."""
+
+        def ask(offer: Offer) -> str:
+            known = why_not(offer) if why_not is not None else ""
+            config = {**self._config, **_with_keys(self._request, offer)}
+            return known or gate.why_not(self._session, offer, config)
+
+        return ask
 
     def attempt(self, offer: Offer, following: Offer | None) -> LaunchResult:
         """Run one update for an offer and leave what it made."""
@@ -161,7 +184,11 @@ class _Stack:
                 self._session.start_ahead(f"components.{following.provider}")
 
         config = {**self._config, **_with_keys(self._request, offer)}
-        result = attempt(self._session, self._request, config, meanwhile)
+        refused = self._gate.failure(offer) if self._gate is not None else None
+        if refused is not None:
+            result = not_begun(self._session, refused)
+        else:
+            result = attempt(self._session, self._request, config, meanwhile)
         self._watcher.tried(offer, result.failure)
         return result
 

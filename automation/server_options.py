@@ -30,7 +30,7 @@ DatabaseUrl = Annotated[
 Detach = Annotated[bool, typer.Option("--detach", help="With --server: do not wait for the end.")]
 
 _OWN: Final = {
-    "launch": ("config", "gpu", "keep", "catalog_prices", "stack"),
+    "launch": ("config", "gpu", "keep", "catalog_prices", "stack", "expect_digest"),
     "destroy": ("remove", "stack", "database"),
 }
 """Options of a command that mean nothing to a server."""

@@ -118,7 +118,8 @@ class Session:
             remove=remove,
             only_types=only_types,
         )
-        with stack_file.untouched(self.project, self.stack):
+        keeps = stack_file.restored if operation == "preview" else stack_file.untouched
+        with keeps(self.project, self.stack):
             worker, self._ahead = self._ahead or Worker(self.journal.worker_log), None
             worker.begin(request)
             self.interrupts.watch(worker)

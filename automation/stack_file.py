@@ -119,6 +119,20 @@ def _put(values: dict[str, Any], key: str, value: str) -> None:
 
 
 @contextlib.contextmanager
+def restored(project: Path, stack: str) -> Iterator[None]:
+    """Give the stack's file its text back whatever was set: a preview with values of its own changes no settings."""
+    path = path_of(project, stack)
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink(missing_ok=True)
+        elif path.read_bytes() != before:
+            path.write_bytes(before)
+
+
+@contextlib.contextmanager
 def untouched(project: Path, stack: str) -> Iterator[None]:
     """Give the stack's file its text back where the engine changed no value of it.
 

@@ -27,15 +27,14 @@ from pulumi.automation import errors as engine_errors
 from semver import VersionInfo
 
 from automation import difference, program
-from automation.worker import SECRET, Cancelled, Request
+from automation.preview import recording
+from automation.preview.recording import masked
+from automation.worker import Cancelled, Request
 
 _GRACE_SECONDS: Final = 120.0
 """How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
 _LAST_GRACE_SECONDS: Final = 3.0
-
-# How the engine marks a secret in JSON: https://github.com/pulumi/pulumi, sdk/go/common/resource/sig.
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
+_PREVIEWS: Final = frozenset({"preview", "preview-destroy"})
 
 
 class Engine(auto.PulumiCommand):
@@ -180,6 +179,8 @@ class Update:
         elif request.operation == "preview":
             run = program.of(request.project)
             self._with_stack(workspace, lambda: stack.preview(program=run, on_event=self._take, suppress_progress=True))
+        elif request.operation == "preview-destroy":
+            stack.preview_destroy(on_event=self._take, suppress_progress=True)
         elif request.operation == "refresh":
             stack.refresh(on_event=self._take, suppress_progress=True)
         elif request.operation == "drift":
@@ -205,7 +206,11 @@ class Update:
             work()
         except engine_errors.StackNotFoundError:
             workspace.create_stack(self._request.stack)
-            work()
+            try:
+                work()
+            finally:
+                if self._request.operation == "preview" and self._request.remove:
+                    workspace.remove_stack(self._request.stack, preserve_config=True)
 
     def _resources(self, stack: auto.Stack) -> dict[str, Any]:
         deployment = stack.export_stack().deployment or {}
@@ -260,6 +265,8 @@ class Update:
             if event.res_outputs_event is not None:
                 self._note_outputs(event.res_outputs_event.metadata)
                 self._note_drift(event.res_outputs_event.metadata)
+            if event.resource_pre_event is not None and self._request.operation in _PREVIEWS:
+                self._say({"step": recording.record(event.resource_pre_event.metadata)})
             record = plain(event)
             if record is not None:
                 self._say({"event": {"sequence": event.sequence, "time": round(moment, 3), **record}})
@@ -280,13 +287,6 @@ class Update:
 
 def _sides(state: auto.StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[str, Any]]:
     return (masked(state.inputs or {}), masked(state.outputs or {})) if state else ({}, {})
-
-
-def masked(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return an output as the engine's events hold it, each secret in it as the text `[secret]`."""
-    if isinstance(value, dict):
-        return SECRET if value.get(_SIGNATURE) == _SECRET_SIGNATURE else {key: masked(v) for key, v in value.items()}
-    return [masked(item) for item in value] if isinstance(value, list) else value
 
 
 def plain(event: auto.EngineEvent) -> dict[str, Any] | None:

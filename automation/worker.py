@@ -16,7 +16,7 @@ from automation.stages import Event
 SECRET: Final = difference.SECRET
 """Stands for a secret in outputs; the CLI uses the same text."""
 
-Operation = Literal["up", "preview", "destroy", "refresh", "drift", "resources", "forget"]
+Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
 Cancelled = Literal["user", "orphaned", "time_limit"]
 
 
@@ -33,7 +33,7 @@ class Request(BaseModel):
         config: plain config values to set first, saved with the stack as `pulumi up --config` does.
         environment: for the engine, added to this process's own.
         limit_seconds: the operation is cancelled after this time.
-        remove: after a destroy, remove the stack itself and its history.
+        remove: after a destroy, remove the stack itself and its history; after a preview, the stack that it created.
         only_types: a destroy takes resources of these types, with what depends on them; empty means everything.
     """
 
@@ -76,6 +76,7 @@ class Result(BaseModel):
         error: the name of the error.
         text: what the engine wrote about it.
         cancelled: why it was ended from outside.
+        steps: of a preview, what it would do (`automation.preview.recording`), without secrets; in no journal.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -90,6 +91,7 @@ class Result(BaseModel):
     error: str = ""
     text: str = ""
     cancelled: Cancelled | None = None
+    steps: tuple[Mapping[str, Any], ...] = Field(default=(), exclude=True, repr=False)
 
 
 class Worker:
@@ -101,6 +103,7 @@ class Worker:
     def __init__(self, log: Path, modules: Sequence[str] = ()) -> None:
         self._log = log
         self._result: Result | None = None
+        self._steps: list[Mapping[str, Any]] = []
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "automation.update", *modules],
@@ -130,8 +133,10 @@ class Worker:
             record: Mapping[str, Any] = json.loads(line)
             if "event" in record:
                 yield stages.read(record["event"])
+            elif "step" in record:
+                self._steps.append(record["step"])
             else:
-                self._result = Result.model_validate(record["result"])
+                self._result = Result.model_validate({**record["result"], "steps": self._steps})
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

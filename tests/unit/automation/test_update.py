@@ -5,6 +5,7 @@ import pytest
 from pulumi.automation import EngineEvent
 
 from automation import update
+from automation.preview import recording
 from automation.worker import SECRET
 
 
@@ -32,6 +33,26 @@ def test_what_says_nothing_is_left_out(told: dict[str, str]) -> None:
 
 def test_secrets_are_masked_at_any_depth() -> None:
     secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "hush"}
-    found = update.masked({"a": secret, "b": [1, {"c": secret}], "d": "plain"})
+    found = recording.masked({"a": secret, "b": [1, {"c": secret}], "d": "plain"})
     assert found == {"a": SECRET, "b": [1, {"c": SECRET}], "d": "plain"}
+    assert "hush" not in json.dumps(found)
+
+
+def test_a_step_of_a_preview_is_recorded_without_its_secrets() -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "hush"}
+    state = {"type": "t", "urn": "u", "inputs": {"key": secret}, "outputs": {"key": secret, "id": "i", "size": 1}}
+    metadata = {
+        "op": "update",
+        "urn": "u",
+        "type": "t",
+        "old": state,
+        "new": state,
+        "detailedDiff": {"size.x": {"diffKind": "update"}, "key": {"diffKind": "update", "inputDiff": True}},
+    }
+    step = event(resourcePreEvent={"metadata": metadata}).resource_pre_event
+    assert step is not None
+    found = recording.record(step.metadata)
+    assert (found["old"], found["new"]) == ({"key": SECRET}, {"key": SECRET})
+    assert found["old_outputs"] == {"size": 1}
+    assert found["detailed_diff"]["size.x"] == {"kind": "update", "of_inputs": False}
     assert "hush" not in json.dumps(found)
