@@ -35,8 +35,8 @@ def test_what_was_changed_and_what_is_gone_is_told_and_nothing_is_written(site: 
 
     (network,) = site.clouds.truth.find(NATIVE["aws"], "aws:ec2/vpc:Vpc")
     tags = {**network.tags, "liftoff-project": "another"}
-    changed = {"inputs": {**network.inputs, "tags": tags}, "outputs": {**network.outputs, "tags": tags}}
-    site.clouds.truth.change(NATIVE["aws"], network.id, tags=tags, **changed)
+    inputs, outputs = ({**values, "tags": tags} for values in (network.inputs, network.outputs))
+    site.clouds.truth.change(NATIVE["aws"], network.id, tags=tags, inputs=inputs, outputs=outputs)
     site.clouds.truth.remove(NATIVE["aws"], machine.id)
     found, differences = look(site)
     assert found.code == 20, found.text
