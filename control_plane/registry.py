@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from automation import outputs
+from automation.errors import Stopped
 from control_plane.probe import Health, Probe
 from control_plane.request import LaunchAsked
 from control_plane.services import Services
@@ -28,8 +29,9 @@ log = logging.getLogger(__name__)
 class Registry:
     """The rounds of one server; several servers may make them at once."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, ask: Callable[[Node], Health] | None = None) -> None:
         self._services = services
+        self._ask = ask or self._ask_node
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._probes: dict[str, Probe] = {}
@@ -91,11 +93,14 @@ class Registry:
         self._services.nodes.set_state(node.id, "healthy", "answers", unless="terminating")
         self._look_at_use(node, health, now)
 
-    def _ask(self, node: Node) -> Health:
+    def _ask_node(self, node: Node) -> Health:
         probe = self._probes.get(node.id)
         if probe is None:
             folder = self._services.template.folder_of(node.launch_id)
-            told = outputs.read(folder, node.launch_id, show_secrets=True)
+            try:
+                told = outputs.read(folder, node.launch_id, show_secrets=True)
+            except (Stopped, OSError) as error:
+                return Health(f"its stack does not tell its key: {error}")
             probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, str(told["apiKey"]))
         return probe.ask()
 
@@ -114,7 +119,8 @@ class Registry:
     def _silent(self, node: Node, now: float, why: str) -> None:
         nodes = self._services.nodes
         silent = now - node.last_healthy_at
-        if silent < _EVICTED_SECONDS:
+        # Nobody takes an on-demand machine, or one of this host, back: it may answer again.
+        if silent < _EVICTED_SECONDS or not node.offer["spot"]:
             nodes.set_state(node.id, "unhealthy", why, unless="terminating")
             return
         nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
