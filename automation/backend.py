@@ -6,13 +6,13 @@ import secrets
 import shlex
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
+from automation import locks
 from automation.errors import Kind, Stopped
+from automation.locks import Lock
 from provider import places
 
 _URL: Final = "PULUMI_BACKEND_URL"
@@ -97,56 +97,26 @@ def _passphrase_file() -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class Lock:
-    """A lock of a stack in a file backend, and who holds it."""
-
-    path: Path
-    pid: int
-    user: str
-    host: str
-    since: str
-
-    @property
-    def holder(self) -> str:
-        """Who holds it, for a person."""
-        return f"process {self.pid} of {self.user} on {self.host}, since {self.since}"
-
-
 def release_stale_locks(backend_url: str, project: str, stack: str) -> list[Lock]:
-    """Release the locks whose owner on this host is dead, and return them; other backends have leases of their own.
+    """Release the locks in a file backend whose owner on this host is dead, and return them.
+
+    Those in a bucket are left alone: a host's name alone does not tell that it is this one.
 
     Raises:
         Stopped: a living process, or one on another host, holds the stack.
     """
     released = []
-    for lock in _locks(backend_url, project, stack):
-        if lock.host != socket.gethostname() or _is_engine(lock.pid):
+    for lock in locks.read(backend_url, project, stack):
+        if not backend_url.startswith("file:") or lock.host != socket.gethostname() or _is_engine(lock.pid):
             raise Stopped(
                 Kind.CONFIGURATION,
                 "stack_locked",
-                f"stack {stack!r} is being changed by {lock.holder}",
-                f"wait for it to end; if you know that it is dead: rm {shlex.quote(str(lock.path))}",
+                f"stack {stack!r} is locked by {lock.holder}",
+                f"wait for it to end; if you know that it is dead: {lock.release}",
             )
-        lock.path.unlink(missing_ok=True)
+        Path(lock.place).unlink(missing_ok=True)
         released.append(lock)
     return released
-
-
-def _locks(backend_url: str, project: str, stack: str) -> Iterator[Lock]:
-    parts = urlsplit(backend_url)
-    if parts.scheme != "file":
-        return
-    root = Path(unquote(parts.netloc + parts.path)).expanduser()
-    for path in sorted((root / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json")):
-        try:
-            held = json.loads(path.read_text())
-            yield Lock(
-                path, int(held["pid"]), str(held["username"]), str(held["hostname"]), str(held["timestamp"])[:19]
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            # It went away just now, or is being written.
-            continue
 
 
 def _is_engine(pid: int) -> bool:

@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from automation import backend, completions, errors, outputs, server_options, takedown, views
+from automation import backend, completions, errors, github, outputs, server_options, takedown, views
 from automation import launch as launching
 from automation.checks.checker import Checker
 from automation.checks.quota import TOO_LOW
@@ -36,6 +37,10 @@ Stack = Annotated[
 Project = Annotated[Path, typer.Option("--project", help="Folder of the Pulumi program.", envvar="LIFTOFF_PROJECT")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON lines, as docs/cli.md describes them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NonInteractive = Annotated[
+    bool,
+    typer.Option("--non-interactive", help="Never ask; end with an error where a question would have to be asked."),
+]
 _HERE = Path()
 
 
@@ -93,9 +98,11 @@ def launch(
     detach: Detach = False,
     json_lines: Json = False,
     yes: Yes = False,
+    non_interactive: NonInteractive = False,
 ) -> None:
     """Bring up a node and wait until its endpoint has answered."""
-    view = views.choose(as_json=json_lines)
+    view = github.told(views.choose(as_json=json_lines), os.environ)
+    ask = _never_ask if non_interactive else _ask_if_somebody_is_there
     try:
         server_options.refuse_others(ctx, server)
         if server:
@@ -113,19 +120,21 @@ def launch(
                 "lifetime_hours": lifetime_hours,
                 "keep": relaunch,
             }
-            asks = not (yes or json_lines) and sys.stdin.isatty() and sys.stdout.isatty()
-            if asks and given["provider"] != "local":
-                typer.confirm(f"Launch {model} by {server}? It costs money until it is destroyed.", abort=True)
+            if not (yes or json_lines) and given["provider"] != "local":
+                ask(f"Launch {model} by {server}? It costs money until it is destroyed.")
             raise typer.Exit(server_launch.launch(server, token_file, given, view, as_json=json_lines, detach=detach))
         request = LaunchRequest(project, stack, model, _pairs(config or []), keep)
         gate = Gate(expect_digest)
         if provider:
             _refuse_digest_with_offers(expect_digest)
             asked = wanted(provider, region, instance_type, gpu, max_price, market)
-            asks = not (yes or json_lines)
-            raise typer.Exit(_launch_plan(request, asked, view, gate, asks=asks, catalog_only=catalog_prices))
+            agreed = yes or json_lines
+            raise typer.Exit(
+                _launch_plan(request, asked, view, gate, None if agreed else ask, catalog_only=catalog_prices)
+            )
         _refuse_choice_without_offers(region, instance_type, gpu, max_price)
-        _agree_to_cost(request, asked=not (yes or json_lines))
+        if not (yes or json_lines):
+            _agree_to_cost(request, ask)
         with view:
             result = launching.launch(request, view, _interrupts(), checker=_checker(), gate=gate)
         talk = "" if result.failure else _talk(stack, result.outputs)
@@ -152,7 +161,7 @@ def destroy(
     yes: Yes = False,
 ) -> None:
     """Delete everything that a stack or a launch has made, and look that it is gone."""
-    view = views.choose(as_json=json_lines)
+    view = github.told(views.choose(as_json=json_lines), os.environ)
     try:
         # A stack is this host's own, whichever server is named for other commands.
         server_options.refuse_others(ctx, server if job else "")
@@ -268,15 +277,21 @@ def _refuse_digest_with_offers(expected: str) -> None:
 
 
 def _launch_plan(
-    request: LaunchRequest, asked: Wanted, view: views.View, gate: Gate, *, asks: bool, catalog_only: bool
+    request: LaunchRequest,
+    asked: Wanted,
+    view: views.View,
+    gate: Gate,
+    ask: Callable[[str], None] | None,
+    *,
+    catalog_only: bool,
 ) -> int:
     """Try the offers that are wanted, and return the exit code."""
     from automation import market, plan
     from automation.prices import live
 
     found = market.for_request(request, asked, live.choose(catalog_only=catalog_only, say=view.note))
-    if asks and sys.stdin.isatty() and sys.stdout.isatty() and found.offers:
-        typer.confirm(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?", abort=True)
+    if ask is not None and found.offers:
+        ask(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?")
     with view:
         result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker(), gate=gate)
     last = result.result
@@ -312,15 +327,27 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _agree_to_cost(request: LaunchRequest, *, asked: bool) -> None:
-    """Ask before a launch that costs money, where there is somebody to ask."""
-    if not asked or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
+def _agree_to_cost(request: LaunchRequest, ask: Callable[[str], None]) -> None:
+    """Ask before a launch that costs money."""
     from automation import stack_file
 
     provider = stack_file.read(request.project, request.stack, request.config).get("provider")
     if provider != "local":
-        typer.confirm(f"Launch a machine at {provider}? It costs money until it is destroyed.", abort=True)
+        ask(f"Launch a machine at {provider}? It costs money until it is destroyed.")
+
+
+def _ask_if_somebody_is_there(question: str) -> None:
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        typer.confirm(question, abort=True)
+
+
+def _never_ask(question: str) -> None:
+    raise Stopped(
+        Kind.CONFIGURATION,
+        "consent_missing",
+        f"--non-interactive was given, and this would have to be asked: {question}",
+        "agree to it beforehand: --yes",
+    )
 
 
 def _talk(stack: str, found: dict[str, Any] | Any) -> str:  # noqa: ANN401 - JSON

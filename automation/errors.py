@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from automation import cloud_errors
+from automation import cloud_errors, locks
 from automation.cloud_errors import Scope
 from provider.status import Stage
 
@@ -147,6 +147,7 @@ def classify(raw: str, stage: Stage, resource: str = "") -> LaunchFailure:
     """Return what an error's text means: our plugin's own form first, then the clouds' words, then unknown."""
     return (
         _ours(raw, stage, resource)
+        or _of_lock(raw, stage, resource)
         or _of_cloud(raw, stage, resource)
         or _by_rule(raw, stage, resource)
         or _unknown(raw, stage, resource)
@@ -182,6 +183,16 @@ def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
             tuple(_without_blank_end(log)),
         )
     return None
+
+
+def _of_lock(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
+    found = locks.parse(raw) if "stack is currently locked" in raw else None
+    if found is None:
+        return None
+    stack, lock = found
+    message = f"stack {stack!r} is locked by {lock.holder}"
+    hint = f"wait for it to end; if you know that it is dead: {lock.release}"
+    return LaunchFailure(Kind.CONFIGURATION, "stack_locked", stage, resource, message, hint, retryable=False, raw=raw)
 
 
 def _of_cloud(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:

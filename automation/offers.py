@@ -65,9 +65,11 @@ class Offer(BaseModel):
     @property
     def place(self) -> str:
         """Where it is, for a person."""
-        return f"{self.provider} {self.zone or self.region}"
+        return f"{self.provider} {self.zone or self.region}".strip()
 
     def __str__(self) -> str:
+        if self.price == 0:
+            return f"{self.instance_type}, free"
         market = "spot" if self.spot else "on-demand"
         return f"{self.instance_type} ({self.gpu}) at {self.place}, {market}, {self.price:.4g} USD/hour"
 

@@ -11,7 +11,7 @@ from automation import backend, pending, stages
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event
-from automation.worker import Resource
+from automation.worker import Resource, Result
 from provider.status import Stage
 
 _DESTROY_SECONDS: Final = 1800.0
@@ -119,6 +119,17 @@ def take_down(
             failing.append(event)
 
     result = session.run("destroy", _DESTROY_SECONDS, take, remove=remove, only_types=only_types)
+    refuse_missing(session, result)
+    failure = None if result.ok else judge(result, failing, Stage.VALIDATE)
+    return tuple(deleted), failure, tuple(stages.name_of(resource.urn) for resource in result.resources)
+
+
+def refuse_missing(session: Session, result: Result) -> None:
+    """Refuse to go on where the stack does not exist.
+
+    Raises:
+        Stopped: there is no such stack.
+    """
     if not result.ok and result.error == "StackNotFoundError":
         raise Stopped(
             Kind.CONFIGURATION,
@@ -126,8 +137,6 @@ def take_down(
             f"there is no stack {session.stack!r} in {_backend_of(session)}",
             'see which there are: eval "$(liftoff env)"; pulumi stack ls',
         )
-    failure = None if result.ok else judge(result, failing, Stage.VALIDATE)
-    return tuple(deleted), failure, tuple(stages.name_of(resource.urn) for resource in result.resources)
 
 
 def _backend_of(session: Session) -> str:

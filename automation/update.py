@@ -26,7 +26,7 @@ from pulumi import automation as auto
 from pulumi.automation import errors as engine_errors
 from semver import VersionInfo
 
-from automation import program
+from automation import difference, program
 from automation.preview import recording
 from automation.preview.recording import masked
 from automation.worker import Cancelled, Request
@@ -141,6 +141,7 @@ class Update:
         self._events: queue.SimpleQueue[tuple[float, auto.EngineEvent] | None] = queue.SimpleQueue()
         self._outputs: dict[str, Any] | None = None
         self._changes: dict[str, int] = {}
+        self._drift: list[dict[str, Any]] = []
         self.engine = Engine(request.engine, request.version)
 
     def run(self) -> None:
@@ -156,8 +157,8 @@ class Update:
             return
         self._finish(speaker)
         seconds = round(time.monotonic() - began, 3)
-        outputs = self._outputs or {}
-        self._say({"result": {"ok": True, "outputs": outputs, "changes": self._changes, "seconds": seconds, **found}})
+        known = {"outputs": self._outputs or {}, "changes": self._changes, "drift": self._drift}
+        self._say({"result": {"ok": True, "seconds": seconds, **known, **found}})
 
     def _operate(self) -> dict[str, Any]:
         request = self._request
@@ -182,6 +183,8 @@ class Update:
             stack.preview_destroy(on_event=self._take, suppress_progress=True)
         elif request.operation == "refresh":
             stack.refresh(on_event=self._take, suppress_progress=True)
+        elif request.operation == "drift":
+            stack.preview_refresh(on_event=self._take, suppress_progress=True)
         else:
             targets: list[str] | None = None
             if request.only_types:
@@ -239,6 +242,7 @@ class Update:
             "text": self.engine.complaint or str(error),
             "cancelled": self.engine.cancelled,
             "changes": self._changes,
+            "drift": self._drift,
             "seconds": round(seconds, 3),
         }
         return {"result": result}
@@ -260,6 +264,7 @@ class Update:
                 }
             if event.res_outputs_event is not None:
                 self._note_outputs(event.res_outputs_event.metadata)
+                self._note_drift(event.res_outputs_event.metadata)
             if event.resource_pre_event is not None and self._request.operation in _PREVIEWS:
                 self._say({"step": recording.record(event.resource_pre_event.metadata)})
             record = plain(event)
@@ -269,6 +274,19 @@ class Update:
     def _note_outputs(self, metadata: auto.StepEventMetadata) -> None:
         if metadata.type == "pulumi:pulumi:Stack" and metadata.new is not None and metadata.new.outputs:
             self._outputs = {name: masked(value) for name, value in metadata.new.outputs.items()}
+
+    def _note_drift(self, step: auto.StepEventMetadata) -> None:
+        if self._request.operation != "drift" or step.type.startswith("pulumi:"):
+            return
+        old, new = _sides(step.old), _sides(step.new)
+        paths = tuple(step.detailed_diff or step.diffs or ())
+        found = difference.of_step(step.urn, step.type, step.op.value, old, new, paths)
+        if found is not None:
+            self._drift.append(found.model_dump(mode="json"))
+
+
+def _sides(state: auto.StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (masked(state.inputs or {}), masked(state.outputs or {})) if state else ({}, {})
 
 
 def plain(event: auto.EngineEvent) -> dict[str, Any] | None:

@@ -98,7 +98,7 @@ class JsonLines:
             ],
             server=result.server or None,
             events_file=str(result.events_file) if result.events_file else None,
-            failure=_plain_failure(result.failure),
+            failure=plain_failure(result.failure),
             cleanup=None if result.cleanup is None else asdict(result.cleanup),
         )
 
@@ -118,7 +118,7 @@ class JsonLines:
             seconds=result.seconds,
             deleted=list(result.deleted),
             left=list(result.left),
-            failure=_plain_failure(result.failure),
+            failure=plain_failure(result.failure),
         )
 
     def stopped(self, error: Stopped) -> None:
@@ -318,7 +318,8 @@ def _stopped(error: Stopped) -> list[str]:
     return [f"{error.kind.title}/{error.code}: {error}", f"What to do: {error.hint}"]
 
 
-def _plain_failure(failure: LaunchFailure | None) -> dict[str, object] | None:
+def plain_failure(failure: LaunchFailure | None) -> dict[str, object] | None:
+    """Return a failure for JSON."""
     if failure is None:
         return None
     return {
@@ -353,5 +354,5 @@ def _plain_attempt(attempt: Attempt) -> dict[str, object]:
         "offer": attempt.offer.model_dump(mode="json"),
         "seconds": round(attempt.seconds, 3),
         "skipped": attempt.skipped,
-        "failure": _plain_failure(attempt.failure),
+        "failure": plain_failure(attempt.failure),
     }

@@ -10,13 +10,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from automation import stages
+from automation import difference, stages
 from automation.stages import Event
 
-SECRET: Final = "[secret]"
+SECRET: Final = difference.SECRET
 """Stands for a secret in outputs; the CLI uses the same text."""
 
-Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "resources", "forget"]
+Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
 Cancelled = Literal["user", "orphaned", "time_limit"]
 
 
@@ -26,7 +26,8 @@ class Request(BaseModel):
     Attributes:
         project: folder of the Pulumi program.
         stack: its name; `up` and `preview` create it where it does not exist.
-        operation: `resources` only lists what the state holds; `forget` clears it of pending creates.
+        operation: `drift` is a refresh that only tells what it would write; `resources` lists what the state holds;
+            `forget` clears it of pending creates.
         engine: folder of the `pulumi` executable.
         version: the engine's version.
         config: plain config values to set first, saved with the stack as `pulumi up --config` does.
@@ -71,6 +72,7 @@ class Result(BaseModel):
         seconds: how long it took in the worker.
         resources: what the state holds, after `destroy` and `resources`.
         pending: URNs of creations whose end was never seen.
+        drift: the resources that are not as the state says, after `drift`.
         error: the name of the error.
         text: what the engine wrote about it.
         cancelled: why it was ended from outside.
@@ -85,6 +87,7 @@ class Result(BaseModel):
     seconds: float = 0.0
     resources: tuple[Resource, ...] = ()
     pending: tuple[str, ...] = ()
+    drift: tuple[difference.Difference, ...] = ()
     error: str = ""
     text: str = ""
     cancelled: Cancelled | None = None

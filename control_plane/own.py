@@ -10,7 +10,7 @@ from automation.errors import Kind, Stopped
 from control_plane import cursor, told, told_events
 from control_plane.project import Template
 from control_plane.store.database import Database, sqlite_url
-from control_plane.store.launches import Launches, UnknownLaunch
+from control_plane.store.launches import Launch, Launches, UnknownLaunch
 from control_plane.store.nodes import Nodes, State
 from control_plane.told_events import Told
 from provider import places
@@ -53,23 +53,28 @@ class Own:
     def status(self, job_id: str) -> dict[str, Any]:
         """Return everything about a launch."""
         with _Knowing():
-            return told.launch_in_full(self.launches.get(job_id), self.launches, self._nodes)
+            return self._full(self.launches.get(job_id))
 
     def page(self, status: str | None, limit: int, after: str | None) -> dict[str, Any]:
         """Return launches in short, newest first, and where the next page begins."""
         found = self.launches.page(status, limit + 1, _place(after))
         page = found[:limit]
         following = cursor.write(page[-1].created_at, page[-1].id) if len(found) > limit else None
-        return {"items": [told.launch_in_short(launch) for launch in page], "next": following}
+        nodes = self._nodes.of_launches([launch.id for launch in page])
+        items = [told.launch_in_short(launch, nodes.get(launch.id)).model_dump(mode="json") for launch in page]
+        return {"items": items, "next": following}
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Keep the wish to end a launch: the server that works on it carries it out."""
         with _Knowing():
-            return told.launch_in_full(self.launches.ask_to_cancel(job_id), self.launches, self._nodes)
+            return self._full(self.launches.ask_to_cancel(job_id))
 
     def nodes(self, state: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the caller's word, checked by its option
         """Return the nodes, newest first."""
-        return [told.node_of(node) for node in self._nodes.all(state)]
+        return [told.node_of(node).model_dump(mode="json") for node in self._nodes.all(state)]
+
+    def _full(self, launch: Launch) -> dict[str, Any]:
+        return told.launch_in_full(launch, self.launches, self._nodes).model_dump(mode="json")
 
     def tell_node(self, job_id: str, state: State, reason: str) -> None:
         """Keep what became of a launch's node, if it came to one."""

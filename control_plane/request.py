@@ -1,6 +1,6 @@
 """What the API is asked for: one launch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,13 +9,15 @@ from automation.stack_file import Values
 
 Provider = Literal["aws", "azure", "gcp", "local"]
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NAME_PATTERN)]
 
 
 class LaunchAsked(BaseModel):
     """A launch as it is asked for; what is left out is Liftoff's to choose."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # Strict: a number in quotes is no number.
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())
 
     model_name: Name = Field(description="name of the model, as on Hugging Face")
     provider: Provider | None = Field(default=None, description="one cloud, or this host; left out, any cloud")
@@ -28,7 +30,7 @@ class LaunchAsked(BaseModel):
         default=None, gt=0, le=100_000, description="the node is taken down when nobody has asked it for so long"
     )
     lifetime_hours: float | None = Field(default=None, gt=0, le=10_000, description="the node then ends itself")
-    keep: bool = Field(default=False, description="launch again on the next offer when the cloud takes the node back")
+    keep: bool = Field(default=False, description="launch again when the cloud takes the node back")
 
     def wanted(self) -> Wanted:
         """Return which offers will do."""

@@ -82,7 +82,9 @@ def serve(
     registry.stop()
     services.close()
     sys.stdout.flush()
-    # The interpreter would wait for the threads that carry launches out: the next start goes on with them.
+    sys.stderr.flush()
+    logging.shutdown()
+    # Threads that carry launches out are not waited for, as Python itself would: the next start goes on with them.
     os._exit(0)
 
 

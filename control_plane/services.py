@@ -1,9 +1,10 @@
 """What the API works with."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from control_plane.bell import Bell
 from control_plane.conductor import Conductor
@@ -43,6 +44,32 @@ class Settings:
     dead_seconds: float = 30.0
 
 
+class Queue(Protocol):
+    """Who has launches and take-downs carried out, by this server or another one."""
+
+    def start(self) -> None:
+        """Begin to work, and take up what was recorded or begun before the last end."""
+
+    def submit(self, launch_id: str) -> None:
+        """Put a launch into the queue; it is there once, however often it is put."""
+
+    def take_down(self, launch_id: str) -> None:
+        """Put the take-down of a launch into the queue; asked for again, it is tried again."""
+
+    def adopt(self, dead: Sequence[str]) -> None:
+        """Go on with what dead servers worked on."""
+
+    def stop(self) -> None:
+        """End without waiting for what runs."""
+
+
+class MakeQueue(Protocol):
+    """Makes the queue of a server, without starting it."""
+
+    def __call__(self, conductor: Conductor, launches: Launches, url: str, server: str, engines: int) -> Queue:
+        """Return the queue."""
+
+
 @dataclass(frozen=True)
 class Services:
     """The parts of one server."""
@@ -55,11 +82,11 @@ class Services:
     servers: Servers
     template: Template
     conductor: Conductor
-    workflows: Workflows
+    workflows: Queue
     bell: Bell
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
+    def open(cls, settings: Settings, queue: MakeQueue = Workflows) -> Self:
         """Connect to the database and bring it up to date; nothing is worked on yet.
 
         Raises:
@@ -75,7 +102,7 @@ class Services:
         launches, nodes = Launches(database, bell.ring), Nodes(database)
         server = settings.server or socket.gethostname()
         conductor = Conductor(launches, nodes, Blocks(database), template, server, catalog_only=settings.catalog_only)
-        workflows = Workflows(
+        workflows = queue(
             conductor,
             launches,
             # SQLite has one writer at a time: the queue's polling has a file of its own.

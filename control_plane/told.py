@@ -1,4 +1,4 @@
-"""Launches and nodes in the form of docs/api.md."""
+"""Launches and nodes as they are told, in the form of docs/api.md."""
 
 import statistics
 import time
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from control_plane.api import shapes
 from control_plane.store.launches import Attempt, Launch, Launches
 from control_plane.store.nodes import Node, Nodes
-
-_OFFER = ("provider", "region", "zone", "instance_type", "gpu", "spot", "price", "source")
 
 
 def moment(at: float) -> str:
@@ -22,8 +21,65 @@ def moment_or_none(at: float | None) -> str | None:
     return None if at is None else moment(at)
 
 
-def launch_in_short(launch: Launch) -> dict[str, Any]:
+def launch_in_short(launch: Launch, node: Node | None) -> shapes.LaunchInShort:
     """Return a launch as it stands in a list."""
+    return shapes.LaunchInShort.model_validate(_in_short(launch, node))
+
+
+def launch_in_full(launch: Launch, launches: Launches, nodes: Nodes) -> shapes.Launch:
+    """Return a launch with its attempts, stages and node."""
+    # Read before the rest: an event that comes meanwhile is told twice rather than never.
+    event_id = launches.last_event(launch.id)
+    attempts = launches.attempts_of(launch.id)
+    return shapes.Launch.model_validate(
+        {
+            **_in_short(launch, nodes.of_launch(launch.id)),
+            "waiting_before": launches.waiting_before(launch),
+            "estimated_seconds_left": _seconds_left(launch, attempts, launches),
+            "timeline": [
+                shapes.Span(
+                    stage=span.stage, started_at=moment(span.started_at), ended_at=moment_or_none(span.ended_at)
+                )
+                for span in launches.stages_of(launch.id)
+            ],
+            "attempts": [attempt_of(attempt) for attempt in attempts],
+            "event_id": event_id,
+        }
+    )
+
+
+def attempt_of(attempt: Attempt) -> shapes.Attempt:
+    """Return an attempt."""
+    times = {"started_at": moment_or_none(attempt.started_at), "ended_at": moment_or_none(attempt.ended_at)}
+    return shapes.Attempt.model_validate({**attempt.__dict__, **times})
+
+
+def event_data(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """Return an event's data, with its time."""
+    if kind == "attempt":
+        return attempt_of(Attempt(**data)).model_dump(mode="json")
+    return {**data, "at": moment(at)}
+
+
+def node_of(node: Node) -> shapes.Node:
+    """Return a node, without its key."""
+    return shapes.Node.model_validate(
+        {
+            **node.offer,
+            **node.__dict__,
+            "job_id": node.launch_id,
+            "price_per_hour": node.offer["price"],
+            "cost_so_far": round(node.cost(time.time()), 4),
+            "registered_at": moment(node.registered_at),
+            "last_healthy_at": moment(node.last_healthy_at),
+            "expires_at": moment(node.expires_at),
+            "idle_since": moment_or_none(node.idle_since),
+            "ended_at": moment_or_none(node.ended_at),
+        }
+    )
+
+
+def _in_short(launch: Launch, node: Node | None) -> dict[str, Any]:
     return {
         "job_id": launch.id,
         "model_name": launch.request["model_name"],
@@ -36,71 +92,7 @@ def launch_in_short(launch: Launch) -> dict[str, Any]:
         "started_at": moment_or_none(launch.started_at),
         "ended_at": moment_or_none(launch.ended_at),
         "error": launch.error,
-    }
-
-
-def launch_in_full(launch: Launch, launches: Launches, nodes: Nodes) -> dict[str, Any]:
-    """Return a launch with its attempts, stages and node."""
-    # Read before the rest: an event that comes meanwhile is told twice rather than never.
-    event_id = launches.last_event(launch.id)
-    attempts = launches.attempts_of(launch.id)
-    node = nodes.of_launch(launch.id)
-    return {
-        **launch_in_short(launch),
-        "waiting_before": launches.waiting_before(launch),
-        "estimated_seconds_left": _seconds_left(launch, attempts, launches),
-        "timeline": [
-            {
-                "stage": span.stage,
-                "started_at": moment(span.started_at),
-                "ended_at": moment_or_none(span.ended_at),
-            }
-            for span in launches.stages_of(launch.id)
-        ],
-        "attempts": [attempt_of(attempt) for attempt in attempts],
         "node": None if node is None else node_of(node),
-        "event_id": event_id,
-    }
-
-
-def attempt_of(attempt: Attempt) -> dict[str, Any]:
-    """Return an attempt."""
-    return {
-        "number": attempt.number,
-        "offer": {name: attempt.offer[name] for name in _OFFER},
-        "state": attempt.state,
-        "reason": attempt.reason,
-        "started_at": moment_or_none(attempt.started_at),
-        "ended_at": moment_or_none(attempt.ended_at),
-        "error": attempt.error,
-    }
-
-
-def event_data(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
-    """Return an event's data, with its time."""
-    if kind == "attempt":
-        return attempt_of(Attempt(**data))
-    return {**data, "at": moment(at)}
-
-
-def node_of(node: Node) -> dict[str, Any]:
-    """Return a node, without its key."""
-    return {
-        "id": node.id,
-        "job_id": node.launch_id,
-        "model": node.model,
-        "endpoint": node.endpoint,
-        **{name: node.offer[name] for name in ("provider", "region", "zone", "instance_type", "gpu", "spot")},
-        "price_per_hour": node.offer["price"],
-        "cost_so_far": round(node.cost(time.time()), 4),
-        "state": node.state,
-        "state_reason": node.state_reason,
-        "registered_at": moment(node.registered_at),
-        "last_healthy_at": moment(node.last_healthy_at),
-        "expires_at": moment(node.expires_at),
-        "idle_minutes": node.idle_minutes,
-        "idle_since": moment_or_none(node.idle_since),
-        "ended_at": moment_or_none(node.ended_at),
     }
 
 

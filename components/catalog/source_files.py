@@ -29,6 +29,7 @@ class UnknownName(LookupError):  # noqa: N818 - named after the decision
         field: what the name was to be, such as `instance type`.
         given: the name.
         nearest: up to three known names, the nearest first; may be empty.
+        known: all names that are known, in order.
     """
 
     def __init__(self, field: str, given: str, known: Iterable[str]) -> None:
@@ -39,8 +40,9 @@ class UnknownName(LookupError):  # noqa: N818 - named after the decision
         matches = difflib.get_close_matches(given.lower(), folded, n=6, cutoff=0.5)
         self.field = field
         self.given = given
+        self.known = tuple(sorted(names))
         self.nearest = tuple(dict.fromkeys(folded[match] for match in matches))[:3]
-        hint = f"nearest: {', '.join(self.nearest)}" if self.nearest else f"known: {', '.join(sorted(names))}"
+        hint = f"nearest: {', '.join(self.nearest)}" if self.nearest else f"known: {', '.join(self.known)}"
         super().__init__(f"{field}: given {given!r}, which the catalog does not have; {hint}")
 
 

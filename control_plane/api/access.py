@@ -1,18 +1,27 @@
 """Who may ask: a token in a header, or the same one in the page's cookie."""
 
-from typing import Annotated, Any, Final
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.security import APIKeyCookie, APIKeyHeader
+from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane.api.problems import Problem
+from control_plane.api.allowed import VISIBLE
+from control_plane.api.problems import Problem, documented
 from control_plane.services import Services
 from control_plane.store.tokens import Scope, Token
 
-COOKIE: Final = "liftoff_session"
-_HEADER = APIKeyHeader(name="X-Admin-Token", auto_error=False)
-_COOKIE = APIKeyCookie(name=COOKIE, auto_error=False)
+if TYPE_CHECKING:
+    from control_plane.api.guesses import Guesses
+
+_HEADER = APIKeyHeader(
+    name="X-Admin-Token", auto_error=False, description="liftoff token create NAME; the page has it in a cookie"
+)
+_NEW: Final = "make a new one: liftoff token create NAME --scope launch"
+_LOOKS: Final = frozenset({"GET", "HEAD"})
+_OWN_SITE: Final = frozenset({"same-origin", "none"})
 
 
 def services(request: Request) -> Services:
@@ -24,24 +33,26 @@ def services(request: Request) -> Services:
 Parts = Annotated[Services, Depends(services)]
 
 
-def whoever(
-    parts: Parts,
-    header: Annotated[str | None, Depends(_HEADER)] = None,
-    cookie: Annotated[str | None, Depends(_COOKIE)] = None,
-) -> Token:
+def cookie_name(request: Request) -> str:
+    """Return the cookie's name at the port that was asked: browsers send a host's cookies to all of its ports."""
+    server = request.scope.get("server") or ("", 0)
+    return f"liftoff_session_{server[1]}"
+
+
+def whoever(request: Request, parts: Parts, header: Annotated[str | None, Depends(_HEADER)] = None) -> Token:
     """Return the token of a request.
 
     Raises:
-        Problem: there is none, or it is not known.
+        Problem: there is none, it is not known, or another site's page sent it along.
     """
-    given = header or cookie
+    given = header or request.cookies.get(cookie_name(request))
     if not given:
         hint = "send the header X-Admin-Token; make a token: liftoff token create NAME --scope launch"
         raise Problem(401, "unauthorized", "token_missing", "no token was given", hint)
-    token = parts.tokens.find(given)
-    if token is None:
-        hint = "make a new one: liftoff token create NAME --scope launch"
-        raise Problem(401, "unauthorized", "token_unknown", "the token is not known, or was revoked", hint)
+    token = _known(request, parts, given)
+    if not header and request.method not in _LOOKS and not _is_own_page(request):
+        text = "another site's page sent this request with the browser's cookie"
+        raise Problem(403, "forbidden", "other_site", text, "use the page of this server, or the header X-Admin-Token")
     return token
 
 
@@ -73,9 +84,9 @@ def changes() -> Any:  # noqa: ANN401 - FastAPI's own
 class SignIn(BaseModel):
     """A token, to be kept in the browser's cookie."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    token: str = Field(min_length=1, max_length=200, repr=False)
+    token: str = Field(min_length=1, max_length=200, pattern=VISIBLE, repr=False)
 
 
 class Session(BaseModel):
@@ -88,23 +99,49 @@ class Session(BaseModel):
 router = APIRouter(tags=["session"])
 
 
-@router.post("/session", status_code=204)
+@router.post("/session", status_code=204, responses=documented(400, 401, 422, 429))
 def sign_in(given: SignIn, parts: Parts, request: Request, response: Response) -> None:
     """Keep a token in a cookie that scripts can't read and other sites can't send."""
-    if parts.tokens.find(given.token) is None:
-        hint = "make a new one: liftoff token create NAME --scope launch"
-        raise Problem(401, "unauthorized", "token_unknown", "the token is not known, or was revoked", hint)
+    _known(request, parts, given.token)
     secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, given.token, httponly=True, samesite="strict", secure=secure, max_age=30 * 86400)
+    response.set_cookie(
+        cookie_name(request), given.token, httponly=True, samesite="strict", secure=secure, max_age=30 * 86400
+    )
 
 
-@router.get("/session")
+@router.get("/session", responses=documented(401, 429))
 def session(token: Somebody) -> Session:
     """Tell who is signed in."""
     return Session(name=token.name, scopes=token.scopes)
 
 
 @router.delete("/session", status_code=204)
-def sign_out(response: Response) -> None:
+def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie."""
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(cookie_name(request))
+
+
+def _known(request: Request, parts: Services, given: str) -> Token:
+    guesses: Guesses = request.app.state.guesses
+    address = request.client.host if request.client else ""
+    seconds = guesses.seconds_to_wait(address)
+    if seconds > 0:
+        wait = str(math.ceil(seconds))
+        text = f"too many wrong tokens came from {address}"
+        headers = {"Retry-After": wait}
+        raise Problem(429, "throttled", "too_many_wrong_tokens", text, f"wait {wait} s", headers=headers)
+    token = parts.tokens.find(given)
+    if token is None:
+        guesses.add(address, given)
+        raise Problem(401, "unauthorized", "token_unknown", "the token is not known, or was revoked", _NEW)
+    return token
+
+
+def _is_own_page(request: Request) -> bool:
+    """Tell whether the page that sends a request is this server's: `SameSite` lets other ports of the host through."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in _OWN_SITE
+    # Browsers leave it out where the page came over plain HTTP from another host.
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")

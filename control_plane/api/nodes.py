@@ -1,59 +1,76 @@
 """The nodes that answered."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 
 from automation import outputs
+from automation.errors import Stopped
 from control_plane import told
-from control_plane.api import access
+from control_plane.api import access, shapes
 from control_plane.api.access import Parts
-from control_plane.api.problems import Problem
+from control_plane.api.allowed import IDENTIFIER
+from control_plane.api.problems import Problem, documented
 
-NodeId = Annotated[str, Path(min_length=1, max_length=200, description="the node's id")]
-State = Literal["healthy", "unhealthy", "evicted", "terminating", "gone"]
+NodeId = Annotated[str, Path(max_length=200, pattern=IDENTIFIER, description="the node's id")]
+_WITHOUT_KEY: Final = frozenset({"stack_missing", "no_node"})
+"""What the stack of a node says that is being taken down."""
 
 router = APIRouter(prefix="/admin/nodes", tags=["nodes"])
 
 
-@router.get("", dependencies=[access.reads()])
-def listing(parts: Parts, state: State | None = None) -> dict[str, Any]:
+@router.get("", dependencies=[access.reads()], responses=documented(401, 422, 429))
+def listing(parts: Parts, state: shapes.NodeState | None = None) -> shapes.Nodes:
     """List the nodes, newest first."""
-    return {"items": [told.node_of(node) for node in parts.nodes.all(state)]}
+    return shapes.Nodes(items=[told.node_of(node) for node in parts.nodes.all(state)])
 
 
-@router.get("/{node_id}", dependencies=[access.reads()])
-def node(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+@router.get("/{node_id}", dependencies=[access.reads()], responses=documented(401, 404, 422, 429))
+def node(node_id: NodeId, parts: Parts) -> shapes.Node:
     """Tell everything about a node but its key."""
     return told.node_of(parts.nodes.get(node_id))
 
 
-@router.get("/{node_id}/access", dependencies=[access.changes()])
-def access_to(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+@router.get("/{node_id}/access", dependencies=[access.changes()], responses=documented(401, 403, 404, 409, 422, 429))
+def access_to(node_id: NodeId, parts: Parts) -> shapes.Access:
     """Tell how a node is asked, its key included."""
     found = parts.nodes.get(node_id)
     if found.state == "gone":
-        raise Problem(409, "conflict", "node_gone", f"node {node_id} has gone", "launch another one")
-    told_by_stack = outputs.read(parts.template.folder_of(found.launch_id), found.launch_id, show_secrets=True)
+        raise _gone(node_id)
+    folder = parts.template.folder_of(found.launch_id)
+    if not folder.exists():
+        raise _gone(node_id)
+    try:
+        told_by_stack = outputs.read(folder, found.launch_id, show_secrets=True)
+    except Stopped as error:
+        if error.code in _WITHOUT_KEY:
+            raise _gone(node_id) from error
+        raise
     key = str(told_by_stack["apiKey"])
-    return {
-        "endpoint": found.endpoint,
-        "model": found.model,
-        "api_key": key,
-        "certificate": found.certificate,
-        "curl": _curl(found.endpoint, found.model, key, found.certificate),
-        "python": _python(found.endpoint, found.model, key, found.certificate),
-    }
+    return shapes.Access(
+        endpoint=found.endpoint,
+        model=found.model,
+        api_key=key,
+        certificate=found.certificate,
+        curl=_curl(found.endpoint, found.model, key, found.certificate),
+        python=_python(found.endpoint, found.model, key, found.certificate),
+    )
 
 
-@router.delete("/{node_id}", status_code=202, dependencies=[access.changes()])
-def terminate(node_id: NodeId, parts: Parts) -> dict[str, Any]:
+@router.delete(
+    "/{node_id}", status_code=202, dependencies=[access.changes()], responses=documented(401, 403, 404, 422, 429)
+)
+def terminate(node_id: NodeId, parts: Parts) -> shapes.Node:
     """Take a node down."""
     found = parts.nodes.get(node_id)
     if found.state != "gone":
         parts.nodes.set_state(node_id, "terminating", "somebody asked for it")
         parts.take_down(found.launch_id)
     return told.node_of(parts.nodes.get(node_id))
+
+
+def _gone(node_id: str) -> Problem:
+    return Problem(409, "conflict", "node_gone", f"node {node_id} has gone", "launch another one")
 
 
 def _curl(endpoint: str, model: str, key: str, certificate: str) -> str:

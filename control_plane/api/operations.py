@@ -8,32 +8,39 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from control_plane.api import access
+from control_plane.api import access, shapes
 from control_plane.api.access import Parts
-from control_plane.api.problems import Problem
+from control_plane.api.problems import Problem, documented
 from control_plane.services import Services
 from control_plane.store.nodes import Node
 
 _PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_OF_ALL: Final = documented(401, 429)
+
 router = APIRouter(tags=["operations"])
 
 
+def _in(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": kind}}}
+    return {200: {"description": "the document", "content": content}, **_OF_ALL}
+
+
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+def healthz() -> shapes.Health:
     """Tell that the process answers."""
-    return {"status": "ok"}
+    return shapes.Health(status="ok")
 
 
-@router.get("/readyz")
-def readyz(parts: Parts) -> dict[str, str]:
+@router.get("/readyz", responses=documented(503))
+def readyz(parts: Parts) -> shapes.Health:
     """Tell that the database answers."""
     if not parts.database.answers():
         raise Problem(503, "unknown", "database_silent", "the database does not answer", "look after the database")
-    return {"status": "ok"}
+    return shapes.Health(status="ok")
 
 
-@router.get("/metrics", dependencies=[access.reads()], response_class=Response)
+@router.get("/metrics", dependencies=[access.reads()], response_class=Response, responses=_in("text/plain", "string"))
 def metrics(parts: Parts) -> Response:
     """Tell how many launches and nodes there are, for Prometheus."""
     registry = CollectorRegistry()
@@ -41,25 +48,30 @@ def metrics(parts: Parts) -> Response:
     return Response(generate_latest(registry), media_type=_PLAIN)
 
 
-@router.get("/export/prometheus", dependencies=[access.reads()])
-def prometheus(parts: Parts) -> list[dict[str, Any]]:
+@router.get("/export/prometheus", dependencies=[access.reads()], responses=_OF_ALL)
+def prometheus(parts: Parts) -> list[shapes.PrometheusTargets]:
     """List the healthy nodes for Prometheus: https://prometheus.io/docs/prometheus/latest/http_sd/."""
     return [
-        {
-            "targets": [node.endpoint.removeprefix("https://")],
-            "labels": {
+        shapes.PrometheusTargets(
+            targets=[node.endpoint.removeprefix("https://")],
+            labels={
                 "__scheme__": "https",
                 "model": node.model,
                 "provider": str(node.offer["provider"]),
                 "region": str(node.offer["region"]),
                 "node": node.id,
             },
-        }
+        )
         for node in _healthy(parts)
     ]
 
 
-@router.get("/export/litellm", dependencies=[access.reads()], response_class=Response)
+@router.get(
+    "/export/litellm",
+    dependencies=[access.reads()],
+    response_class=Response,
+    responses=_in("application/yaml", "object"),
+)
 def litellm(parts: Parts) -> Response:
     """Return the model list of a LiteLLM proxy; each key is named by a variable of its environment.
 
@@ -80,15 +92,15 @@ def litellm(parts: Parts) -> Response:
     return Response(yaml.safe_dump({"model_list": models}, sort_keys=False), media_type="application/yaml")
 
 
-@router.get("/export/vllm-router", dependencies=[access.reads()])
-def vllm_router(parts: Parts) -> dict[str, Any]:
+@router.get("/export/vllm-router", dependencies=[access.reads()], responses=_OF_ALL)
+def vllm_router(parts: Parts) -> shapes.VllmRouter:
     """Return the static backends of vLLM's router: https://github.com/vllm-project/production-stack."""
     healthy = _healthy(parts)
-    return {
-        "service_discovery": "static",
-        "static_backends": ",".join(node.endpoint for node in healthy),
-        "static_models": ",".join(node.model for node in healthy),
-    }
+    return shapes.VllmRouter(
+        service_discovery="static",
+        static_backends=",".join(node.endpoint for node in healthy),
+        static_models=",".join(node.model for node in healthy),
+    )
 
 
 class _Counts(Collector):

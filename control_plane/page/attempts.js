@@ -9,7 +9,10 @@ import { mark, stateWord } from "./state_words.js";
 
 /** @param {Attempt} attempt */
 export function attemptItem(attempt) {
-  const { offer, state, reason, started_at, ended_at, error } = attempt;
+  const { offer, reason, started_at, ended_at, error } = attempt;
+  // That somebody cancelled it is no failure, and needs no reason.
+  const cancelled = error?.kind === "cancelled";
+  const state = cancelled ? "cancelled" : attempt.state;
   const market = offer.spot ? "spot" : offer.price === 0 ? "" : "on-demand";
   const took = started_at && ended_at ? duration(secondsBetween(started_at, ended_at)) : "";
   return h(
@@ -22,7 +25,7 @@ export function attemptItem(attempt) {
       h("p", { class: "attempt-head" }, h("strong", {}, offer.instance_type), ` ${gpuName(offer.gpu)}`, h("span", { class: "attempt-state" }, stateWord(state))),
       h("p", { class: "sub" }, [place(offer), market, price(offer.price)].filter(Boolean).join(" · ")),
       reason ? h("p", { class: "attempt-reason" }, reason) : null,
-      error ? failureText(error) : null,
+      error && !cancelled ? failureText(error) : null,
       started_at ? h("p", { class: "sub" }, "Began ", time(started_at, new Date(started_at).toLocaleTimeString("en-GB")), took ? `, took ${took}` : "") : null,
     ),
   );

@@ -177,8 +177,9 @@ class Progress {
     keyed(
       this.part("stages"),
       STAGES.map((name, index) => {
-        const span = spans.findLast(({ stage }) => stage === name);
-        const took = span?.ended_at && states[index] === "done" ? duration(secondsBetween(span.started_at, span.ended_at)) : "";
+        // A stage is on more than once where another machine was tried, or the server was started again.
+        const seconds = spans.map((span) => (span.stage === name && span.ended_at ? secondsBetween(span.started_at, span.ended_at) : 0));
+        const took = states[index] === "done" && spans.some(({ stage }) => stage === name) ? duration(seconds.reduce((sum, one) => sum + one, 0)) : "";
         return { name, state: states[index], took };
       }),
       ({ name }) => name,
@@ -227,7 +228,7 @@ class Progress {
     this.outcome = kind;
     const root = this.part("outcome");
     if (launch.status === "succeeded") this.drawNode(root);
-    else fill(root, launch.status === "cancelled" ? cancelled(launch) : failed(launch, this.context.mayLaunch));
+    else fill(root, launch.status === "cancelled" ? cancelled(launch) : failed(launch));
   }
 
   /** @param {HTMLElement} root */
@@ -315,30 +316,8 @@ function againLink(launch) {
   return h("a", { class: "button primary", href: query("/launch", { ...request, keep: request.keep || null, idle_minutes: request.idle_minutes ?? "never" }) }, "Try again");
 }
 
-/** A machine that was kept to be looked at goes on costing. @param {Launch} launch */
-function kept({ job_id }) {
-  const words = h("span", {}, "What was made is kept, and goes on costing.");
-  const button = h("button", { type: "button", class: "button danger-quiet small" }, "Take it down");
-  button.addEventListener("click", async () => {
-    const sure = await confirmed({ title: "Take down what was kept?", text: "Everything that this launch made is deleted.", yes: "Take it down", no: "Keep it" });
-    if (!sure) return;
-    button.disabled = true;
-    try {
-      await request("POST", query("/admin/instances/destroy", { job_id }));
-      say(words, "It is being taken down.");
-      announce("It is being taken down.", { soon: true });
-    } catch (error) {
-      const { message, hint } = /** @type {{message: string, hint?: string}} */ (error);
-      say(words, `${message} ${hint ?? ""}`);
-      announce(message, { soon: true });
-      button.disabled = false;
-    }
-  });
-  return h("p", { class: "kept" }, words, " ", button);
-}
-
-/** @param {Launch} launch @param {boolean} mayLaunch */
-function failed(launch, mayLaunch) {
+/** @param {Launch} launch */
+function failed(launch) {
   const error = launch.error ?? { kind: "unknown", code: "unknown", message: "The server gave no reason.", hint: "Read the log below.", log: [] };
   const last = (launch.attempts ?? []).findLast(({ state }) => state === "failed");
   const log = rawLog(error, "The node's last lines");
@@ -351,7 +330,6 @@ function failed(launch, mayLaunch) {
     h("p", { class: "sub" }, [error.stage ? `In the stage “${error.stage}”` : "", error.resource ? `at ${error.resource}` : "", last ? `on ${last.offer.instance_type}, ${place(last.offer)}` : ""].filter(Boolean).join(" ")),
     error.hint ? h("p", { class: "what-next" }, h("strong", {}, "What to do: "), error.hint) : null,
     log,
-    launch.request.keep && mayLaunch ? kept(launch) : null,
     h("p", { class: "actions" }, againLink(launch), " ", h("a", { class: "button", href: "/launches" }, "All launches")),
   );
 }

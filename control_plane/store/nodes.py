@@ -1,7 +1,7 @@
 """The nodes that answered, and what is known of each."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,6 +65,12 @@ class Nodes:
         with self._database.transaction() as connection:
             row = connection.execute(select(nodes).where(nodes.c.launch_id == launch_id)).one_or_none()
         return None if row is None else _node(row)
+
+    def of_launches(self, launch_ids: Sequence[str]) -> dict[str, Node]:
+        """Return the nodes of launches by the launch's id, of those that came to one."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(select(nodes).where(nodes.c.launch_id.in_(launch_ids))).all()
+        return {str(row.launch_id): _node(row) for row in rows}
 
     def all(self, state: State | None = None, *, gone: bool = True) -> list[Node]:
         """Return the nodes, newest first: of one state, or all, with or without those that have gone."""

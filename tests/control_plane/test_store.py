@@ -207,13 +207,13 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
 
 def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database, launches: Launches) -> None:
     launches.add("a", REQUEST, None)
-    full = told.launch_in_full(launches.get("a"), launches, Nodes(database))
+    full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
     empty = {"started_at", "ended_at", "error", "node", "estimated_seconds_left"}
     assert {name for name, value in full.items() if value is None} == empty
     assert (full["status"], full["waiting_before"], full["attempts"], full["timeline"]) == ("queued", 0, [], [])
     assert json.loads(json.dumps(full)) == full
-    short = told.launch_in_short(launches.page(None, 10, None)[0])
-    assert {name for name, value in short.items() if value is None} == {"started_at", "ended_at", "error"}
+    short = told.launch_in_short(launches.page(None, 10, None)[0], None).model_dump(mode="json")
+    assert {name for name, value in short.items() if value is None} == {"started_at", "ended_at", "error", "node"}
     assert [launch.server for launch in launches.open()] == [None]
     (event,) = launches.events_of("a", 0)
     assert told.event_data(event.kind, event.data, event.at)["status"] == "queued"
@@ -230,7 +230,7 @@ def test_a_launch_that_runs_is_read_with_every_empty_column(database: Database, 
     launches.skip_attempt("a", offer("1"), "full")
     assert launches.start_attempt("a", offer("2")) == 2
     launches.set_status("a", Status(Stage.REQUEST.start, Stage.REQUEST, "asks"))
-    full = told.launch_in_full(launches.get("a"), launches, Nodes(database))
+    full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
     assert full["started_at"] is not None
     assert full["waiting_before"] is None
     skipped, running = full["attempts"]
@@ -248,7 +248,7 @@ def test_a_launch_that_was_cancelled_in_the_queue_never_began(database: Database
     launches.add("a", REQUEST, None)
     assert launches.ask_to_cancel("a").status == "cancelled"
     assert launches.begin("a", "server") is None
-    full = told.launch_in_full(launches.get("a"), launches, Nodes(database))
+    full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
     assert (full["started_at"], full["error"], full["node"]) == (None, None, None)
     assert full["ended_at"] is not None
     assert launches.ask_to_cancel("a").status == "cancelled"
@@ -268,7 +268,7 @@ def test_a_launch_succeeds_with_its_node_or_not_at_all(database: Database, launc
     launches.begin("b", "server")
     assert launches.succeed(node("b"))
     assert not launches.succeed(node("b"))
-    full = told.launch_in_full(launches.get("b"), launches, Nodes(database))
+    full = told.launch_in_full(launches.get("b"), launches, Nodes(database)).model_dump(mode="json")
     assert (full["status"], full["error"]) == ("succeeded", None)
     assert full["ended_at"] is not None
     assert {name for name, value in full["node"].items() if value is None} == {"idle_minutes", "idle_since", "ended_at"}
@@ -284,7 +284,7 @@ def test_a_failed_launch_is_read_with_its_error(database: Database, launches: La
     assert launches.start_attempt("a", offer()) == number + 1
     launches.end_attempt("a", number + 1, ERROR)
     launches.end("a", "failed", "m", ERROR)
-    full = told.launch_in_full(launches.get("a"), launches, Nodes(database))
+    full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
     assert [attempt["error"]["code"] for attempt in full["attempts"]] == ["x", "x"]
     assert (full["error"], full["node"]) == (ERROR, None)
     assert launches.forget(time.time() + 1, ["a"]) == 0
@@ -326,11 +326,11 @@ def test_a_node_is_read_with_and_without_every_empty_column(database: Database, 
     assert [one.id for one in nodes.all(gone=False)] == ["node-of-a"]
     assert [one.id for one in nodes.all("gone")] == ["node-of-b"]
     for one in nodes.all():
-        shown = told.node_of(one)
+        shown = told.node_of(one).model_dump(mode="json")
         assert (shown["ended_at"] is None) == (one.state != "gone")
         assert (shown["idle_since"] is None) == (one.id == "node-of-a")
         json.dumps(shown)
-    assert told.node_of(nodes.get("node-of-b"))["cost_so_far"] >= 0
+    assert told.node_of(nodes.get("node-of-b")).cost_so_far >= 0
     with pytest.raises(UnknownNode):
         nodes.get("missing")
 

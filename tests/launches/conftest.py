@@ -2,10 +2,11 @@
 
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -55,9 +56,13 @@ class Site:
 
     def launch(self, *arguments: str, **changes: str) -> Finished:
         """Launch with these settings changed."""
+        return self.desk.run(*self.launch_arguments(*arguments, **changes))
+
+    def launch_arguments(self, *arguments: str, **changes: str) -> list[str]:
+        """Return the arguments of such a launch."""
         values = {**self.config, **changes}
         options = [part for key, value in values.items() for part in ("--config", f"{key}={value}")]
-        return self.desk.run("launch", "--stack", self.desk.stack, "--json", "--yes", *arguments, *options)
+        return ["launch", "--stack", self.desk.stack, "--json", "--yes", *arguments, *options]
 
     def machines(self, provider: str) -> list[Any]:
         """Return the machines that exist in truth."""
@@ -70,8 +75,13 @@ def site(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iter
     yield from site_of(tmp_path, clouds, storage, weights)
 
 
-def site_of(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> Iterator[Site]:
-    """Yield a desk with the clouds' credentials and the bucket's keys in its stack; at its end all is destroyed."""
+def site_of(
+    tmp_path: Path, clouds: Clouds, storage: Storage, weights: str, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Site]:
+    """Yield a desk with the clouds' credentials and the bucket's keys in its stack; at its end all is destroyed.
+
+    `more` is put into its environment.
+    """
     pair = http_api.certificate()
     authority = tmp_path / "azure.pem"
     authority.write_text(pair.certificate)
@@ -80,7 +90,7 @@ def site_of(tmp_path: Path, clouds: Clouds, storage: Storage, weights: str) -> I
         aws = apis.enter_context(aws_api.served(clouds.world))
         apis.enter_context(http_api.served(azure, pair))
         apis.enter_context(http_api.served(gcp))
-        credentials = {**aws.environment, **azure.environment(str(authority)), **gcp.environment()}
+        credentials = {**aws.environment, **azure.environment(str(authority)), **gcp.environment(), **more}
         yield from _desk_of(tmp_path, clouds, storage, weights, credentials, azure, gcp)
 
 

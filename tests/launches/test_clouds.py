@@ -50,12 +50,18 @@ def test_a_node_comes_is_changed_replaced_and_goes(site: Site, provider: str) ->
 
 
 def test_no_key_stands_in_plain_text_in_what_a_launch_at_a_cloud_leaves(site: Site) -> None:
+    state = Path(site.desk.environment["LIFTOFF_STATE"])
+    # What GitHub Actions is told is looked through, too.
+    summary, step_outputs = state / "summary.md", state / "step-outputs"
+    site.desk.environment.update(GITHUB_STEP_SUMMARY=str(summary), GITHUB_OUTPUT=str(step_outputs))
     launched = site.launch(provider="azure", **PLACES["azure"])
     assert launched.code == 0, launched.text
     (node,) = site.nodes.values()
     hidden = (node.settings["api_key"], node.settings["tls_key"].splitlines()[1], "X-Amz-Signature=")
-    files = [path for path in Path(site.desk.environment["LIFTOFF_STATE"]).rglob("*") if path.is_file()]
-    assert files
+    assert all(line.startswith("{") for line in launched.out.splitlines())
+    assert f"{site.desk.stack}` answers after" in summary.read_text()
+    assert f"https://{node.settings['server_name']}" in step_outputs.read_text()
+    files = [path for path in state.rglob("*") if path.is_file()]
     for text in hidden:
         assert text not in launched.text
         assert [path for path in files if text.encode() in path.read_bytes()] == []

@@ -84,9 +84,9 @@ def finish(world: World, record: Record) -> Json:
     return node
 
 
-def failed(world: World, *, keep: bool = False) -> Record:
+def failed(world: World) -> Record:
     """Return a launch that failed in its last stages."""
-    record = begun(world, provider="aws", max_price=0.5, keep=keep)
+    record = begun(world, provider="aws", max_price=0.5)
     record.reach(STAGES[5], 91.2, "loading weights")
     record.attempt(2, world.offers[LLAMA][1], "failed", error=BOOT)
     record.attempt(3, world.offers[LLAMA][2], "skipped", reason="a second machine of this kind would fail the same way")

@@ -219,7 +219,7 @@ class ScriptedServer:
 
     def __init__(self, world: World, port: int = 0) -> None:
         self.world = world
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._stopping = threading.Event()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -257,7 +257,8 @@ class ScriptedServer:
         self._server = self._thread = None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page import scenes
+from tests.page.keyboard import tab_to
 from tests.page.world import API_KEY, LLAMA, World
 
 pytestmark = pytest.mark.page
@@ -74,30 +75,22 @@ def test_by_mouse(visitor: Page, world: World) -> None:
     expect(page.locator(".node .pill")).to_have_text("Terminating")
 
 
-def _tab_to(page: Page, selector: str) -> None:
-    for _ in range(60):
-        if page.evaluate("s => document.activeElement.matches(s)", selector):
-            return
-        page.keyboard.press("Tab")
-    pytest.fail(f"the keyboard does not reach {selector}")
-
-
 def test_by_keyboard_alone(visitor: Page, world: World) -> None:
     page = visitor
     page.goto("/launch")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    _tab_to(page, "#token")
+    tab_to(page, "#token")
     page.keyboard.type("lo_launch")
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Launch a model")).to_be_focused()
-    _tab_to(page, "#model_name")
+    tab_to(page, "#model_name")
     page.keyboard.type("8b")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator("#model_name")).to_have_value(LLAMA)
     expect(page.locator(".offers-table tbody tr")).to_have_count(9)
-    _tab_to(page, "#submit")
+    tab_to(page, "#submit")
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name=LLAMA)).to_be_focused()
@@ -105,7 +98,7 @@ def test_by_keyboard_alone(visitor: Page, world: World) -> None:
     record.turn("running", waiting_before=None)
     record.reach("Requesting spot instance", 25.0, "g6.xlarge at aws eus2-az3")
     expect(page.locator("#percent")).to_have_text("25 %")
-    _tab_to(page, "#cancel")
+    tab_to(page, "#cancel")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Let it go on")).to_be_focused()
     page.keyboard.press("Escape")
@@ -118,7 +111,7 @@ def test_by_keyboard_alone(visitor: Page, world: World) -> None:
     expect(page.locator("#state")).to_have_text("Cancelling")
     record.turn("cancelled")
     expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
-    _tab_to(page, "#outcome a")
+    tab_to(page, "#outcome a")
     page.keyboard.press("Enter")
     expect(page.locator("#model_name")).to_have_value(LLAMA)
 
@@ -142,14 +135,30 @@ def test_a_failure_says_why_and_what_to_do_and_is_tried_again(page: Page, world:
     expect(page.get_by_label("Highest price")).to_have_value("0.5")
 
 
-def test_what_a_failed_launch_kept_can_be_taken_down(page: Page, world: World) -> None:
-    record = scenes.failed(world, keep=True)
+def test_an_attempt_that_somebody_cancelled_is_no_failure(page: Page, world: World) -> None:
+    record = scenes.begun(world)
+    error = {
+        "kind": "cancelled",
+        "code": "cancelled",
+        "message": "cancelled",
+        "hint": "run the command again",
+        "log": [],
+    }
+    record.attempt(2, world.offers[LLAMA][1], "failed", error=error)
+    record.turn("cancelled")
     page.goto(f"/launch/{record.job_id}")
-    expect(page.get_by_text("What was made is kept, and goes on costing.")).to_be_visible()
-    page.get_by_role("button", name="Take it down").click()
-    page.get_by_role("dialog").get_by_role("button", name="Take it down").click()
-    expect(page.locator(".kept")).to_contain_text("It is being taken down.")
-    assert world.destroyed == [record.job_id]
+    attempt = page.locator(".attempt").nth(1)
+    expect(attempt).to_contain_text("Cancelled")
+    expect(attempt).not_to_contain_text("run the command again")
+
+
+def test_a_stage_that_was_on_twice_took_both_times(page: Page, world: World) -> None:
+    record = scenes.failed(world)
+    first, *rest = record.launch["timeline"]
+    between = {"stage": "Provisioning instance", "started_at": first["ended_at"], "ended_at": first["ended_at"]}
+    record.launch["timeline"] = [first, between, first, *rest]
+    page.goto(f"/launch/{record.job_id}")
+    expect(page.locator(".stage").first).to_have_text(re.compile("Validating configuration *4 s"))
 
 
 def test_the_log_follows_its_end_until_somebody_scrolls_up(page: Page, world: World) -> None:

@@ -49,17 +49,24 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
             secret_access_key=held.secret_access_key,
             ca_certificate=held.ca_certificate,
         )
-        # Another stack of this host may have sessions in the same bucket: only ours are removed.
-        before = _sessions()
         yield made
-        for run_id in _sessions() - before:
+        # Others of this host, other runs of these tests among them, have sessions in the same bucket.
+        for run_id in _own_sessions():
             Bucket(made).delete_below(session_prefix(run_id))
         local_storage.release("test-session")
 
 
-def _sessions() -> set[str]:
+_PREFIXES: set[str] = set()
+
+
+def _own_sessions() -> list[str]:
+    """Return the sessions whose document names weights of this run."""
     folder = places.cache_folder() / "storage" / "data" / local_storage.BUCKET / "sessions"
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+    return [
+        path.parent.name
+        for path in folder.glob("*/session.json")
+        if any(prefix in path.read_text(errors="replace") for prefix in _PREFIXES)
+    ]
 
 
 @pytest.fixture
@@ -71,6 +78,7 @@ def weights(storage: Storage) -> Iterator[str]:
 def weights_in(storage: Storage) -> Iterator[str]:
     """Yield the URI of a model of one file, for as long as it is there."""
     prefix = f"test-{secrets.token_hex(4)}"
+    _PREFIXES.add(prefix)
     bucket = Bucket(storage)
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     file = {"path": "model.safetensors", "size": len(WEIGHTS), "sha256": digest, "parts": [digest]}

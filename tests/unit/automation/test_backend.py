@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from automation import backend
-from automation.errors import Stopped
+from automation.errors import Kind, Stopped, classify
+from automation.locks import Lock
+from provider.status import Stage
 
 DEAD = 2**22 + 1  # above the largest number that Linux gives to a process
 
@@ -80,7 +82,7 @@ def lock(tmp_path: Path, pid: int, host: str) -> Path:
     return path
 
 
-def release(tmp_path: Path) -> list[backend.Lock]:
+def release(tmp_path: Path) -> list[Lock]:
     return backend.release_stale_locks(f"file://{tmp_path}/b", "liftoff", "dev")
 
 
@@ -111,6 +113,18 @@ def test_a_lock_of_another_host_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_other_backends_have_leases_of_their_own(tmp_path: Path) -> None:
-    lock(tmp_path, DEAD, socket.gethostname())
-    assert backend.release_stale_locks("s3://bucket", "liftoff", "dev") == []
+@pytest.mark.parametrize("url", ["https://api.pulumi.com", "gs://bucket", "azblob://container", "postgres://host/db"])
+def test_where_locks_can_not_be_read_the_engine_is_left_to_refuse(url: str) -> None:
+    assert backend.release_stale_locks(url, "liftoff", "dev") == []
+
+
+def test_what_the_engine_says_of_a_lock_becomes_who_holds_it_and_what_releases_it() -> None:
+    told = (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the "
+        "lock file with `pulumi cancel`.\n  azblob://state/.pulumi/locks/organization/liftoff/chat/68f1180f.json"
+        "?storage_account=acme: created by runner@fv-az1 (pid 1590) at 2026-11-26T03:39:46Z"
+    )
+    failure = classify(told, Stage.VALIDATE)
+    assert (failure.kind, failure.code) == (Kind.CONFIGURATION, "stack_locked")
+    assert failure.message == "stack 'chat' is locked by process 1590 of runner on fv-az1, since 2026-11-26T03:39:46"
+    assert "pulumi cancel --yes --stack chat" in failure.hint

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from automation import commands as command_line
-from automation import outputs, views
+from automation import drift_command, outputs, views
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.launch import LaunchResult, Span
 from automation.takedown import Cleanup, DestroyResult
@@ -83,6 +83,7 @@ def test_no_option_takes_a_token_or_a_key_which_every_user_of_the_host_could_rea
 
 def test_every_exit_code_is_documented() -> None:
     rows = dict(re.findall(r"^\| (\d+) \| (\w+)", DOCS, re.MULTILINE))
+    assert rows[str(drift_command.DRIFTED)] == "drift"
     assert {str(kind.exit_code): kind.title for kind in Kind}.items() <= rows.items()
 
 

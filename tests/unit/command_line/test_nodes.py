@@ -27,8 +27,9 @@ def job(workplace: Workplace) -> str:
 
 
 @pytest.fixture
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each stack tell its key."""
+def _key(workplace: Workplace, job: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the launch's stack tell its key."""
+    workplace.template.folder_of(job).mkdir(parents=True)
 
     def read(project: Path, stack: str, name: str | None = None, *, show_secrets: bool) -> dict[str, Any]:
         assert project.name == stack
