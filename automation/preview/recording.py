@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from automation import difference
+
 if TYPE_CHECKING:
     # The command line reads what is recorded, and comes up without the SDK.
     from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
 
-SECRET: Final = "[secret]"
+SECRET: Final = difference.SECRET
 """Stands for a secret; the engine's CLI uses the same text."""
 
 # How the engine marks a secret in JSON: https://github.com/pulumi/pulumi, sdk/go/common/resource/sig.
