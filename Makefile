@@ -75,7 +75,7 @@ test: setup engine images test-packages check ## Run all checks and all tests
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
 	.venv/bin/python -m benchmarks.program
-	.venv/bin/pytest -s -p no:cacheprovider benchmarks/failover.py
+	.venv/bin/pytest -s -p no:cacheprovider benchmarks/failover.py benchmarks/control_plane.py
 	$(UV) sync --frozen --group bench
 	.venv/bin/python -m benchmarks.boot --gib 2 --svg docs/boot.svg
 	.venv/bin/python -m benchmarks.weights --gib 4

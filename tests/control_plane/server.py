@@ -44,6 +44,16 @@ class Server:
         )
 
     @property
+    def url(self) -> str:
+        """The API's own."""
+        return str(self._http.base_url)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request has to carry."""
+        return {"X-Admin-Token": self._token}
+
+    @property
     def pid(self) -> int:
         """The server's process."""
         assert self._process is not None
