@@ -51,7 +51,9 @@ def test_launches_are_shared_and_none_is_carried_out_twice(world: World, pair: t
 def test_what_a_dead_server_worked_on_is_taken_over(world: World, pair: tuple[Server, Server, Database]) -> None:
     one, two, database = pair
     store = Launches(database)
-    node = one.node_of(str(one.get("/admin/instances", status="succeeded")["items"][0]["job_id"]))
+    standing = one.launch(**world.request())
+    one.ended(standing)
+    node = one.node_of(standing)
     assert node is not None
     launches = [one.launch(**world.request()) for _ in range(2)]
     with world.gates.closed(f"{launches[0]}/install") as first, world.gates.closed(f"{launches[1]}/install") as second:
@@ -68,5 +70,5 @@ def test_what_a_dead_server_worked_on_is_taken_over(world: World, pair: tuple[Se
     for launch_id in launches:
         is_sound(world, living, launch_id, "succeeded")
         assert world.made.count(launch_id) == 1
-    assert living.gone(node["job_id"])["ended_at"] is not None
-    assert world.left(node["job_id"]) == []
+    assert living.gone(standing)["ended_at"] is not None
+    assert world.left(standing) == []
