@@ -3,8 +3,7 @@
 import os
 from typing import Final
 
-from automation import stack_file, stages, sweep
-from automation.checks import stack_values
+from automation import stack_file, stages
 from automation.cloud_api.refused import Refused
 from automation.errors import Kind, Stopped
 from automation.session import Session
@@ -39,6 +38,10 @@ def resolve(session: Session) -> Result:
 
 
 def _sweep(session: Session, found: Result, names: str) -> None:
+    # The clouds' SDKs: no other launch has to wait for their import.
+    from automation import sweep
+    from automation.checks import stack_values
+
     values = stack_values.read(session.project, session.stack, {})
     provider, region = values.get("provider"), values.get("region")
     if provider not in _CLOUDS:
