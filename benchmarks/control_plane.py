@@ -2,8 +2,8 @@
 
     LAUNCHES=100 .venv/bin/pytest -s -p no:cacheprovider benchmarks/control_plane.py
 
-16 launches stand still in their boot while their status is asked for; then they go on. `beside the engines` compares the
-time of many launches with what the processor seconds that one alone takes for its engine allow on these cores.
+16 launches stand still in their boot while their status is asked for; then they go on. `beside the engines` compares
+the time of many launches with what the processor seconds that one alone takes for its engine allow on these cores.
 """
 
 import asyncio
