@@ -69,8 +69,13 @@ test-unit: setup ## Run the tests that need neither engine nor machine
 	.venv/bin/pytest tests/unit
 
 .PHONY: test
-test: setup engine images test-packages check ## Run all checks and all tests
-	.venv/bin/pytest
+test: setup engine images test-packages ## Run all checks and all tests
+	# Side by side: mypy takes minutes of one processor where nothing is cached, and most tests wait for a machine.
+	@$(MAKE) --no-print-directory -j2 check pytest
+
+.PHONY: pytest
+pytest: setup
+	.venv/bin/pytest --durations=25
 
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
