@@ -70,12 +70,16 @@ test-unit: setup ## Run the tests that need neither engine nor machine
 
 .PHONY: test
 test: setup engine images test-packages ## Run all checks and all tests
-	# Side by side: mypy takes minutes of one processor where nothing is cached, and most tests wait for a machine.
-	@$(MAKE) --no-print-directory -j2 check pytest
+	# Side by side, the longest first: most tests wait for a machine or an engine, and mypy takes minutes of one processor.
+	@$(MAKE) --no-print-directory --keep-going -j3 test-engine test-machine check test-quick
 
-.PHONY: pytest
-pytest: setup
-	.venv/bin/pytest --durations=25
+.PHONY: test-engine test-machine test-quick
+test-engine: setup ## Run the tests that drive the engine
+	.venv/bin/pytest -q --durations=15 -m "engine and not machine"
+test-machine: setup ## Run the tests that boot a machine
+	.venv/bin/pytest -q --durations=15 -m machine
+test-quick: setup ## Run the other tests
+	.venv/bin/pytest -q --durations=15 -m "not engine and not machine"
 
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
