@@ -70,8 +70,8 @@ test-unit: setup ## Run the tests that need neither engine nor machine
 
 .PHONY: test
 test: setup engine images test-packages ## Run all checks and all tests
-	# Side by side, the longest first: most tests wait for a machine or an engine, and mypy takes minutes of one processor.
-	@$(MAKE) --no-print-directory --keep-going -j3 test-engine test-machine check test-quick
+	# Two at a time, the longest first: engines are waited for most of the time, and mypy takes minutes of one processor.
+	@$(MAKE) --no-print-directory --keep-going -j2 test-engine check test-quick test-machine
 
 .PHONY: test-engine test-machine test-quick
 test-engine: setup ## Run the tests that drive the engine
