@@ -108,8 +108,8 @@ def test_deleting_it_leaves_no_mount_no_process_no_group_and_no_file(spec: machi
 def test_the_last_network_takes_the_bridge_along_and_puts_forwarding_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if network.names():
-        pytest.skip("another machine is running on this host")
+    if network.names() or Path("/sys/class/net/liftoff0").exists():
+        pytest.skip("another machine, or the storage of one, is on this host")
     monkeypatch.setenv("LIFTOFF_STATE", str(tmp_path))
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     before = forwarding.read_text()
