@@ -1,6 +1,7 @@
 """A stack's config as the files hold it: declared in Pulumi.yaml, set in Pulumi.<stack>.yaml, overridden by flags."""
 
 import contextlib
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -166,9 +167,15 @@ def _project_file(project: Path) -> Path:
     return path
 
 
+# A plan of a thousand offers reads the same few files for each of them. What it returns is shared, and never changed.
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:  # noqa: ANN401 - YAML
+    return yaml.safe_load(text)
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text()) if path.exists() else None
+        found = _parsed(path.read_text()) if path.exists() else None
     except yaml.YAMLError as error:
         raise Stopped(
             Kind.CONFIGURATION, "config_invalid", f"{path.name} is not valid YAML: {error}", "correct the file"
