@@ -97,16 +97,6 @@ class Conductor:
         else:
             self._nodes.set_state(node.id, "gone", "taken down")
 
-    def left_behind(self) -> list[str]:
-        """Return the launches that ended without a node and still have a folder: something of them may be left."""
-        known = {launch_id: self._nodes.of_launch(launch_id) for launch_id in self._template.kept()}
-        open_ = {launch.id for launch in self._launches.open()}
-        return [
-            launch_id
-            for launch_id, node in known.items()
-            if launch_id not in open_ and (node is None or node.state == "gone")
-        ]
-
     def _carry_out(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> None:
         asked = LaunchAsked.model_validate(launch.request)
         if launch.status == "cancelling":
@@ -190,10 +180,7 @@ class Conductor:
         )
 
     def _end_cancelled(self, launch_id: str, listener: "_Listener") -> None:
-        for attempt in self._launches.attempts_of(launch_id):
-            if attempt.state == "running":
-                cancelled = _problem(Kind.CANCELLED, "cancelled", "cancelled", "")
-                self._launches.end_attempt(launch_id, attempt.number, cancelled)
+        self._end_running_attempt(launch_id, _problem(Kind.CANCELLED, "cancelled", "cancelled", ""))
         left = self._delete(launch_id, listener, Interrupts())
         if left:
             error = _problem(Kind.UNKNOWN, "left_behind", left, "Liftoff goes on trying to delete it")
@@ -202,11 +189,14 @@ class Conductor:
             self._launches.end(launch_id, "cancelled", "cancelled; nothing is left")
 
     def _end_failed(self, launch_id: str, error: dict[str, Any]) -> None:
+        self._end_running_attempt(launch_id, error)
+        left = self._delete(launch_id, _Listener(self._launches, launch_id), Interrupts())
+        self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
+
+    def _end_running_attempt(self, launch_id: str, error: dict[str, Any]) -> None:
         for attempt in self._launches.attempts_of(launch_id):
             if attempt.state == "running":
                 self._launches.end_attempt(launch_id, attempt.number, error)
-        left = self._delete(launch_id, _Listener(self._launches, launch_id), Interrupts())
-        self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
 
     def _delete(self, launch_id: str, listener: "_Listener", interrupts: Interrupts) -> str:
         """Delete what a launch has made, its stack and its folder; return what is left and why, or nothing."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from automation import outputs
 from automation.errors import Kind, Stopped
-from control_plane import cursor, told, told_events
+from control_plane import cursor, leftovers, told, told_events
+from control_plane.leftovers import LeftBehind
 from control_plane.project import Template
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launch, Launches, UnknownLaunch
@@ -57,12 +57,7 @@ class Own:
 
     def page(self, status: str | None, limit: int, after: str | None) -> dict[str, Any]:
         """Return launches in short, newest first, and where the next page begins."""
-        found = self.launches.page(status, limit + 1, _place(after))
-        page = found[:limit]
-        following = cursor.write(page[-1].created_at, page[-1].id) if len(found) > limit else None
-        nodes = self._nodes.of_launches([launch.id for launch in page])
-        items = [told.launch_in_short(launch, nodes.get(launch.id)).model_dump(mode="json") for launch in page]
-        return {"items": items, "next": following}
+        return told.page(status, limit, _place(after), self.launches, self._nodes).model_dump(mode="json")
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Keep the wish to end a launch: the server that works on it carries it out."""
@@ -72,6 +67,10 @@ class Own:
     def nodes(self, state: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the caller's word, checked by its option
         """Return the nodes, newest first."""
         return [told.node_of(node).model_dump(mode="json") for node in self._nodes.all(state)]
+
+    def left_behind(self) -> LeftBehind:
+        """Return what the launches of this host have left."""
+        return leftovers.look(self.template.kept(), self.launches, self._nodes)
 
     def _full(self, launch: Launch) -> dict[str, Any]:
         return told.launch_in_full(launch, self.launches, self._nodes).model_dump(mode="json")
@@ -85,11 +84,10 @@ class Own:
     def access(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """Return how a node is asked, its key included."""
         found = self._nodes.get(str(node["id"]))
-        known = outputs.read(self.template.folder_of(found.launch_id), found.launch_id, show_secrets=True)
         return {
             "endpoint": found.endpoint,
             "model": found.model,
-            "api_key": str(known["apiKey"]),
+            "api_key": self.template.api_key(found.launch_id),
             "certificate": found.certificate,
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from automation import stack_file
+from automation import outputs, stack_file
 from automation.errors import Kind, Stopped
 
 
@@ -66,6 +66,15 @@ class Template:
         partial.write_text(stack_file.path_of(project, self.stack).read_text())
         partial.replace(settings)
         return folder
+
+    def api_key(self, launch_id: str) -> str:
+        """Return the key of a launch's node, which only its stack holds.
+
+        Raises:
+            Stopped: the stack has no node, or can't be read.
+            FileNotFoundError: the launch has no folder.
+        """
+        return str(outputs.read(self.folder_of(launch_id), launch_id, show_secrets=True)["apiKey"])
 
     def forget(self, launch_id: str) -> None:
         """Remove the folder of a launch that has nothing left in any cloud."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from automation import outputs
 from automation.errors import Stopped
+from control_plane import leftovers
 from control_plane.probe import Health, Probe
 from control_plane.request import LaunchAsked
 from control_plane.services import Services
@@ -76,10 +76,12 @@ class Registry:
     def sweep(self) -> None:
         """Try again to delete what was left behind, and forget what is old."""
         services = self._services
-        for launch_id in services.conductor.left_behind():
-            services.take_down(launch_id)
-        kept = [node.launch_id for node in services.nodes.all(gone=False)]
-        services.launches.forget(time.time() - services.settings.retention_days * _DAY, kept)
+        folders = services.template.kept()
+        for launch in leftovers.look(folders, services.launches, services.nodes).ended:
+            services.take_down(launch.id)
+        # What is forgotten is not deleted any more: a launch is kept for as long as something of it may be left.
+        kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
+        services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
 
     def _look_at(self, node: Node) -> None:
         now = time.time()
@@ -96,12 +98,11 @@ class Registry:
     def _ask_node(self, node: Node) -> Health:
         probe = self._probes.get(node.id)
         if probe is None:
-            folder = self._services.template.folder_of(node.launch_id)
             try:
-                told = outputs.read(folder, node.launch_id, show_secrets=True)
+                key = self._services.template.api_key(node.launch_id)
             except (Stopped, OSError) as error:
                 return Health(f"its stack does not tell its key: {error}")
-            probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, str(told["apiKey"]))
+            probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, key)
         return probe.ask()
 
     def _look_at_use(self, node: Node, health: Health, now: float) -> None:

@@ -46,7 +46,7 @@ def sweep(
     found = swept = 0
     try:
         with Own(database) as own:
-            leftovers = list(left_folders(own))
+            leftovers = sorted(left_folders(own), key=lambda leftover: leftover.name)
         for leftover in leftovers:
             found += 1
             _tell(leftover, view, as_json=json_lines)
@@ -77,23 +77,18 @@ def sweep(
 
 
 def left_folders(own: Own) -> Iterator[Leftover]:
-    """Yield the launches that have ended, without a node that lives, and still have a folder: something may be left."""
-    for name in sorted(own.template.kept()):
-        try:
-            launch = own.status(name)
-        except Stopped:
-            # Of another database, maybe: its node may be in use.
-            why = "its folder is here, and this database does not know it: give the --database of its server"
-            yield Leftover(name, why, None)
-            continue
-        node = launch["node"]
-        if launch["ended_at"] is None or (node is not None and node["state"] != "gone"):
-            continue
+    """Yield what the launches have left: to be deleted, or only told."""
+    found = own.left_behind()
+    for name in found.unknown:
+        why = "its folder is here, and this database does not know it: give the --database of its server"
+        yield Leftover(name, why, None)
+    for launch in found.ended:
 
-        def remove(reporter: Reporter, interrupts: Interrupts, name: str = name) -> DestroyResult:
+        def remove(reporter: Reporter, interrupts: Interrupts, name: str = launch.id) -> DestroyResult:
             return take_down(own, name, reporter, interrupts)
 
-        yield Leftover(name, f"its launch has ended ({launch['status']}), and its folder is still here", remove)
+        why = f"its launch has ended ({launch.status}), and its folder is still here"
+        yield Leftover(launch.id, why, remove)
 
 
 def _tell(leftover: Leftover, view: Reporter, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from control_plane import cursor
 from control_plane.api import shapes
 from control_plane.store.launches import Attempt, Launch, Launches
 from control_plane.store.nodes import Node, Nodes
@@ -24,6 +25,18 @@ def moment_or_none(at: float | None) -> str | None:
 def launch_in_short(launch: Launch, node: Node | None) -> shapes.LaunchInShort:
     """Return a launch as it stands in a list."""
     return shapes.LaunchInShort.model_validate(_in_short(launch, node))
+
+
+def page(
+    status: str | None, limit: int, after: tuple[float, str] | None, launches: Launches, nodes: Nodes
+) -> shapes.Launches:
+    """Return a page of launches, newest first, of one status or all, after a place in that order."""
+    found = launches.page(status, limit + 1, after)
+    shown = found[:limit]
+    following = cursor.write(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
+    of_launch = nodes.of_launches([launch.id for launch in shown])
+    items = [launch_in_short(launch, of_launch.get(launch.id)) for launch in shown]
+    return shapes.Launches(items=items, next=following)
 
 
 def launch_in_full(launch: Launch, launches: Launches, nodes: Nodes) -> shapes.Launch:

@@ -70,12 +70,7 @@ def listing(
     cursor: Annotated[str | None, Query(max_length=400)] = None,
 ) -> shapes.Launches:
     """List launches, newest first."""
-    found = parts.launches.page(status, limit + 1, _place(cursor))
-    page = found[:limit]
-    following = places.write(page[-1].created_at, page[-1].id) if len(found) > limit else None
-    nodes = parts.nodes.of_launches([launch.id for launch in page])
-    items = [told.launch_in_short(launch, nodes.get(launch.id)) for launch in page]
-    return shapes.Launches(items=items, next=following)
+    return told.page(status, limit, _place(cursor), parts.launches, parts.nodes)
 
 
 @router.get(

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from control_plane.probe import Health
 from control_plane.registry import Registry
 from control_plane.services import Services
+from control_plane.store.launches import UnknownLaunch
 from control_plane.store.tables import launches, nodes
 from tests.unit.control_plane.conftest import Noted
 from tests.unit.control_plane.story import Story
@@ -110,3 +111,24 @@ def test_an_evicted_node_is_launched_again_once_where_that_was_asked_for(round_:
     again = set(queue.submitted)
     assert len(again) == 1
     assert services.launches.get(again.pop()).request == request
+
+
+def test_what_ended_launches_left_is_deleted_and_nothing_that_another_database_may_know(
+    services: Services, story: Story, queue: Noted
+) -> None:
+    failed, running, with_node = story.failed(), story.running(), story.succeeded()
+    for name in (failed, running, with_node, "launch-of-another-database"):
+        services.template.folder_of(name).mkdir(parents=True)
+    Registry(services).sweep()
+    assert queue.taken_down == [failed]
+
+
+def test_a_launch_is_not_forgotten_while_something_of_it_may_be_left(services: Services, story: Story) -> None:
+    left, gone = story.failed(), story.cancelled()
+    services.template.folder_of(left).mkdir(parents=True)
+    with services.database.transaction() as connection:
+        connection.execute(update(launches).values(ended_at=1.0))
+    Registry(services).sweep()
+    assert services.launches.get(left).status == "failed"
+    with pytest.raises(UnknownLaunch):
+        services.launches.get(gone)
