@@ -10,10 +10,8 @@ from automation.policy.rule import Finding, Resource, Rule, Severity
 from automation.policy.settings import PolicySettings
 from automation.preview import cost
 from automation.preview.steps import at
+from automation.stages import MACHINE_TYPES
 
-_MACHINES: Final = frozenset(
-    {"aws:ec2/instance:Instance", "azure-native:compute:VirtualMachine", "gcp:compute/instance:Instance"}
-)
 # Which of the resources that a node has can be marked, and where.
 _TAGGED: Final = {
     "aws:ec2/vpc:Vpc": "tags",
@@ -34,6 +32,7 @@ _TAGGED: Final = {
     "gcp:compute/address:Address": "labels",
     "gcp:compute/instance:Instance": "labels",
 }
+_MARKED_MACHINES: Final = MACHINE_TYPES & _TAGGED.keys()
 _EXPIRY: Final = "liftoff-expires"
 _SESSION: Final = "liftoff:index:BootSession"
 
@@ -213,7 +212,7 @@ class Expiry:
     def check(self, resources: Sequence[Resource]) -> Iterator[Finding]:
         """Return each machine that is not marked with its end, and each lifetime that is too long."""
         for resource in resources:
-            if resource.type in _MACHINES:
+            if resource.type in _MARKED_MACHINES:
                 where = _TAGGED[resource.type]
                 if not (resource.inputs.get(where) or {}).get(_EXPIRY):
                     fix = f"mark the machine with its end: {_EXPIRY}, as components/tags.py does"

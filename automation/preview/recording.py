@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from automation import difference
+from automation.difference import SECRET
 
 if TYPE_CHECKING:
     # The command line reads what is recorded, and comes up without the SDK.
     from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
-
-SECRET: Final = difference.SECRET
-"""Stands for a secret; the engine's CLI uses the same text."""
 
 # How the engine marks a secret in JSON: https://github.com/pulumi/pulumi, sdk/go/common/resource/sig.
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from automation.preview.recording import SECRET
+from automation.difference import SECRET
 from automation.stages import MACHINE_TYPES
 
 Action = Literal["create", "update", "replace", "delete", "same"]

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from automation.difference import SECRET
 from automation.preview.cost import HOURS_PER_MONTH, Cost, Item
-from automation.preview.recording import SECRET
 from automation.preview.report import Report
 from automation.preview.steps import UNKNOWN, Action, Change, Step, leaves
 from automation.stages import MACHINE_TYPES

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from automation.difference import SECRET
 from automation.policy.settings import PolicySettings
 from automation.preview import comment, report
-from automation.preview.recording import SECRET
 from automation.preview.report import Report
 
 from .conftest import recorded, reported
