@@ -7,9 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from automation import outputs
 from automation.errors import Stopped
-from control_plane import leftovers
+from control_plane import leftovers, presence
 from control_plane.probe import Health, Probe
+from control_plane.project import Site
 from control_plane.request import LaunchAsked
 from control_plane.services import Services
 from control_plane.store.nodes import Node
@@ -72,6 +74,16 @@ class Registry:
             services.workflows.adopt(dead)
             # Only now: whoever dies in between leaves them to the next.
             services.servers.forget(dead, seconds)
+        # Commands of this host record what they do in its own database.
+        commands = [] if services.settings.database else presence.dead()
+        if commands:
+            log.warning("taking over the work of %s, which has died", ", ".join(commands))
+            services.workflows.adopt(commands)
+            for launch in services.launches.open():
+                if launch.server in commands:
+                    # One that had not come to its workflow yet has none that could be adopted.
+                    services.workflows.submit(launch.id)
+            presence.forget(commands)
 
     def sweep(self) -> None:
         """Try again to delete what was left behind, and forget what is old."""
@@ -85,10 +97,14 @@ class Registry:
 
     def _look_at(self, node: Node) -> None:
         now = time.time()
-        if now > node.expires_at:
+        site = self._site_of(node)
+        if now > node.expires_at and not site.is_persons:
             self._end(node, "its lifetime is over")
             return
         health = self._ask(node)
+        if health.problem and site.is_persons:
+            self._silent_in(site, node, health.problem)
+            return
         if health.problem:
             self._silent(node, now, health.problem)
             return
@@ -99,7 +115,7 @@ class Registry:
         probe = self._probes.get(node.id)
         if probe is None:
             try:
-                key = self._services.template.api_key(node.launch_id)
+                key = self._site_of(node).api_key()
             except (Stopped, OSError) as error:
                 return Health(f"its stack does not tell its key: {error}")
             probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, key)
@@ -127,6 +143,21 @@ class Registry:
         nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
         self._services.take_down(node.launch_id)
         self._relaunch(node)
+
+    def _silent_in(self, site: Site, node: Node, why: str) -> None:
+        """Look what has become of a node in a person's own stack, which is that person's to take down."""
+        try:
+            there = outputs.read(site.folder, site.stack, show_secrets=False)["endpoint"] == node.endpoint
+        except (Stopped, OSError) as error:
+            there = not (isinstance(error, Stopped) and error.code in outputs.WITHOUT_NODE)
+        if there:
+            hint = f"liftoff destroy --stack {site.stack} takes down what is left of it"
+            self._services.nodes.set_state(node.id, "unhealthy", f"{why}; {hint}", unless="terminating")
+        else:
+            self._services.nodes.set_state(node.id, "gone", "its stack has it no more")
+
+    def _site_of(self, node: Node) -> Site:
+        return self._services.template.site_of(self._services.launches.get(node.launch_id))
 
     def _relaunch(self, node: Node) -> None:
         services = self._services
