@@ -11,7 +11,8 @@ import json
 import os
 import statistics
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +32,26 @@ LAUNCHES: Final = int(os.environ.get("LAUNCHES", "20"))
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
+@contextmanager
+def _served(world: World, name: str, engines: int) -> Iterator[Server]:
+    """Yield a server whose launches may stand still for as long as the measurement takes."""
+    stack = world.site.desk.stack
+    done = world.site.desk.pulumi("config", "set", "liftoff:bootDeadlineSeconds", "900", "--stack", stack)
+    assert done.code == 0, done.text
+    server = world.server(name, "--engines", str(engines))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
 def test_answers_while_launches_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    server = world.server("answers", "--engines", str(RUNNING))
-    server.start()
+    with _served(world, "answers", RUNNING) as server:
+        _measure_answers(world, server, capsys)
+
+
+def _measure_answers(world: World, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     submits: list[float] = []
     ids: list[str] = []
     with ExitStack() as held:
@@ -41,14 +59,13 @@ def test_answers_while_launches_run(world: World, capsys: pytest.CaptureFixture[
             began = time.perf_counter()
             ids.append(server.launch(**world.request()))
             submits.append(time.perf_counter() - began)
-            held.enter_context(world.gates.closed(f"{ids[-1]}/begin"))
-        _all_reach(server, ids, "Provisioning instance")
+            held.enter_context(world.gates.closed(f"{ids[-1]}/install"))
+        _all_reach(server, ids, "Installing dependencies")
         asked = asyncio.run(_ask(server, ids))
     delays = asyncio.run(_delays(server, ids[0]))
     for launch_id in ids:
         assert server.ended(launch_id)["status"] == "succeeded"
     memory = _memory_mib(server.pid)
-    server.close()
     with capsys.disabled():
         print(f"\nsubmit, {RUNNING} launches: {_shares(submits)}")
         print(f"status, {len(asked) / SECONDS:.0f} requests/s beside {RUNNING} running launches: {_shares(asked)}")
@@ -57,11 +74,9 @@ def test_answers_while_launches_run(world: World, capsys: pytest.CaptureFixture[
 
 
 def test_many_launches_against_one_alone(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    server = world.server("many", "--engines", str(2 * (os.cpu_count() or 1)))
-    server.start()
-    alone, processor = _round(server, world, 1)
-    together, _ = _round(server, world, LAUNCHES)
-    server.close()
+    with _served(world, "many", 2 * (os.cpu_count() or 1)) as server:
+        alone, processor = _round(server, world, 1)
+        together, _ = _round(server, world, LAUNCHES)
     allowed = LAUNCHES * processor / (os.cpu_count() or 1)
     with capsys.disabled():
         print(f"\none launch alone: {alone:.1f} s, of which {processor:.1f} s of processors")

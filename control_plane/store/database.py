@@ -1,7 +1,8 @@
 """The connection: SQLite by default, PostgreSQL by its URL; the tables are brought up to date at the start."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -70,6 +71,10 @@ class Database:
 def sqlite_url(path: Path) -> str:
     """Return the URL of an SQLite file, whose folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        # Kept in the file, for whoever opens it: readers and the writer do not wait for each other.
+        with closing(sqlite3.connect(path, timeout=_WAIT_MS / 1000)) as made:
+            made.execute("PRAGMA journal_mode=WAL")
     return f"sqlite:///{path}"
 
 
@@ -111,7 +116,7 @@ def _engine(url: str) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own
         # We begin transactions ourselves: the driver begins them late, and a reader that turns writer would fail.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_WAIT_MS}", "synchronous=NORMAL"):
+        for pragma in ("foreign_keys=ON", f"busy_timeout={_WAIT_MS}", "synchronous=NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -153,7 +153,7 @@ class Launches:
     @contextmanager
     def _telling(self, launch_id: str) -> Iterator[Connection]:
         """Yield a transaction, and wake whoever listens once it has happened."""
-        with self._database.reading() as connection:
+        with self._database.transaction() as connection:
             yield connection
         self._ring(launch_id)
 
