@@ -32,7 +32,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def test_answers_while_launches_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    server = world.server("answers", "--engines", str(RUNNING))
+    server = world.server("answers", "--engines", str(RUNNING), "--token-rate", "0", "--address-rate", "0")
     server.start()
     submits: list[float] = []
     ids: list[str] = []
