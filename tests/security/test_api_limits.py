@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from automation.errors import Stopped
+from control_plane.api import app as api
 from control_plane.api import bodies
 from control_plane.api.guesses import Guesses
 from control_plane.api.rates import Rates
 from control_plane.client import Server
-from control_plane.services import Services
+from control_plane.services import Services, Settings
 from tests.unit.command_line.workplace import Workplace
+from tests.unit.control_plane.conftest import PROJECT, Noted
 from tests.unit.control_plane.problem import problem
 
 TOO_LONG = bodies.MOST_BYTES + 1
@@ -110,6 +112,16 @@ def test_an_ipv4_address_is_the_same_caller_however_it_is_written(app: FastAPI, 
     app.state.address_rates = Rates(1, clock)
     assert TestClient(app, client=("203.0.113.1", 1)).get("/readyz").status_code == 200
     problem(TestClient(app, client=("::ffff:203.0.113.1", 1)).get("/readyz"), 429, "too_many_requests")
+
+
+def test_the_limits_are_settings_of_the_server(state: object) -> None:
+    opened = Services.open(Settings(PROJECT, catalog_only=True, token_rate=2, address_rate=4), Noted)
+    client = TestClient(api.build(opened), headers={"X-Admin-Token": opened.tokens.issue("one", "read")})
+    answers = [client.get("/session") for _ in range(5)]
+    opened.close()
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429]
+    assert answers[3].json()["detail"] == "too many requests came from token 'one'"
+    assert answers[4].json()["detail"] == "too many requests came from testclient"
 
 
 def test_no_limit_is_a_setting(app: FastAPI, client: TestClient) -> None:
