@@ -13,8 +13,8 @@ from typing import Final
 import httpx
 
 ROOT: Final = Path(__file__).parents[2]
-DATABASE: Final = "https://pypi.org/pypi/{name}/json"
-"""https://docs.pypi.org/api/json/: what is known of a project, with its vulnerabilities."""
+DATABASE: Final = "https://pypi.org/pypi/{name}/{version}/json"
+"""https://docs.pypi.org/api/json/#get-a-release: what is known of a release, with its vulnerabilities."""
 ON_NODES: Final = ("requirements-cpu.txt", "requirements-cuda13.txt")
 """Complete lists; that for CUDA 12.9 is resolved on the node."""
 _EXPORT: Final = ("export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header", "--no-annotate")
@@ -22,7 +22,8 @@ _EXPORT: Final = ("export", "--frozen", "--no-default-groups", "--no-emit-projec
 
 def why_not(database: str = DATABASE) -> str:
     """Return why nothing can be audited from here; empty where it can."""
-    url = database.format(name="pip")
+    # One that is there for certain; a mirror may have the files and not this.
+    url = database.format(name="pip", version="24.0")
     try:
         answer = httpx.get(url, timeout=20, follow_redirects=True)
         found = "vulnerabilities" in answer.json() if answer.status_code == httpx.codes.OK else False

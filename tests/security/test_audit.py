@@ -53,7 +53,7 @@ def _database(status: int, body: bytes) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/{{name}}"
+        yield f"http://127.0.0.1:{server.server_port}/{{name}}/{{version}}"
         server.shutdown()
         thread.join()
 
