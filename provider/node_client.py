@@ -7,6 +7,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -52,8 +53,10 @@ class NodeClient:
         Raises:
             NodeSilent: no connection, another certificate, no answer in time, or one that is too long.
         """
+        # A limit for all of it is asyncio's; in a thread of its own, since whoever asks may have a loop that runs.
         try:
-            return asyncio.run(self._ask(method, path, seconds, most_bytes, body))
+            with ThreadPoolExecutor(1, "node-client") as thread:
+                return thread.submit(asyncio.run, self._ask(method, path, seconds, most_bytes, body)).result()
         except TimeoutError as error:
             raise NodeSilent(f"no whole answer in {seconds:.0f} s") from error
         except httpx.HTTPError as error:

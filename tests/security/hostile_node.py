@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import re
 import socket
 import ssl
 import threading
@@ -39,7 +40,7 @@ def listening(folder: Path, shown: certificate.KeyPair, behave: Behave) -> Itera
 
         def one(plain: socket.socket) -> None:
             with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as connection:
-                node.requests.append(connection.recv(65536))
+                node.requests.append(_request(connection))
                 behave(connection, over)
 
         def serve() -> None:
@@ -63,6 +64,18 @@ def listening(folder: Path, shown: certificate.KeyPair, behave: Behave) -> Itera
             server.join()
             for worker in workers:
                 worker.join()
+
+
+def _request(connection: ssl.SSLSocket) -> bytes:
+    """Return a whole request: to close with some of it unread would take the answer back."""
+    found = connection.recv(65536)
+    while b"\r\n\r\n" not in found:
+        found += connection.recv(65536)
+    head, _, body = found.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while length is not None and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return head + body
 
 
 def answering(status: str, body: bytes, *headers: str) -> Behave:
