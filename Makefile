@@ -85,6 +85,11 @@ test-machine: setup ## Run the tests that boot a machine
 test-quick: setup ## Run the other tests
 	.venv/bin/pytest -q --durations=15 -m "not engine and not machine"
 
+.PHONY: audit
+audit: setup ## Look up known vulnerabilities of all that is pinned
+	$(UV) sync --frozen --group audit
+	.venv/bin/python -m tests.security.audit $(UV)
+
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
 	.venv/bin/python -m benchmarks.program

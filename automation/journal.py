@@ -13,6 +13,7 @@ from provider import places
 # The engine hides what it knows to be secret. This is for text that others wrote: keys, signatures, tokens.
 _SECRETS: Final = (
     re.compile(r"sk-liftoff-[0-9A-Za-z]+"),
+    re.compile(r"\blo_[0-9A-Za-z_-]{20,}"),
     re.compile(r"(?<=X-Amz-Signature=)[0-9a-fA-F]+"),
     re.compile(r"(?<=X-Amz-Credential=)[^&\s\"]+"),
     re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/-]+=*"),

@@ -38,7 +38,7 @@ def _served(world: World, name: str, engines: int) -> Iterator[Server]:
     stack = world.site.desk.stack
     done = world.site.desk.pulumi("config", "set", "liftoff:bootDeadlineSeconds", "900", "--stack", stack)
     assert done.code == 0, done.text
-    server = world.server(name, "--engines", str(engines))
+    server = world.server(name, "--engines", str(engines), "--token-rate", "0", "--address-rate", "0")
     try:
         server.start()
         yield server

@@ -24,6 +24,8 @@ _AGAIN_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 1.0
 _AWAY: Final = frozenset({502, 503, 504})
 """What a proxy answers while the server behind it is away."""
+_TOO_OFTEN: Final = "too_many_requests"
+"""What a server answers that will answer later; wrong tokens have another code."""
 _KINDS: Final = {
     "unauthorized": Kind.CREDENTIALS,
     "forbidden": Kind.CREDENTIALS,
@@ -193,7 +195,7 @@ class Server:
                 f"--server: given {self.url!r}, which answers HTTP {answer.status_code} and no problem of Liftoff's",
                 "correct the URL, or look into the server's log",
             ) from None
-        if answer.status_code in _AWAY:
+        if answer.status_code in _AWAY or code == _TOO_OFTEN:
             raise Silent(detail)
         hint = _HINTS.get(code) or str(problem.get("hint") or "look into the server's log")
         if answer.status_code == httpx.codes.UNAUTHORIZED:

@@ -58,13 +58,30 @@ def serve(
             envvar="LIFTOFF_TRUSTED_PROXY",
         ),
     ] = None,
+    token_rate: Annotated[
+        int, typer.Option("--token-rate", min=0, help="Requests a minute of one token; 0 sets no limit.")
+    ] = 1200,
+    address_rate: Annotated[
+        int, typer.Option("--address-rate", min=0, help="Requests a minute of one address; 0 sets no limit.")
+    ] = 3000,
     as_json: Annotated[bool, typer.Option("--json", help="Write where it listens as one JSON object.")] = False,
 ) -> None:
     """Start the API and the launch page."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for loud in ("httpx", "alembic", "botocore", "azure"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds)
+    settings = Settings(
+        project,
+        stack,
+        database,
+        name,
+        engines,
+        retention_days,
+        catalog_prices,
+        dead_seconds,
+        token_rate,
+        address_rate,
+    )
     try:
         services = Services.open(settings)
     except Stopped as error:
@@ -97,6 +114,7 @@ def _server(built: FastAPI, host: str, port: int, trusted_proxies: list[str]) ->
             log_level="warning",
             # Access logs would hold tokens that somebody put into a URL.
             access_log=False,
+            server_header=False,
             lifespan="off",
             # The page's cookie is for https only where a proxy that is believed says that the browser came so.
             proxy_headers=bool(trusted_proxies),
@@ -124,12 +142,15 @@ def _tell(services: Services, host: str, port: int, page_port: int, *, as_json: 
     shown = "localhost" if host in {"127.0.0.1", "0.0.0.0"} else host  # noqa: S104 - what a user types is shown
     api, page = f"http://{shown}:{port}", f"http://{shown}:{page_port}/launch"
     is_first = all(token.revoked_at is not None for token in services.tokens.all())
-    token = services.tokens.issue(_ADMIN, "launch") if is_first else None
+    # Only to a person: what goes elsewhere is kept as a log, and no log may hold a token.
+    token = services.tokens.issue(_ADMIN, "launch") if is_first and sys.stdout.isatty() and not as_json else None
     if as_json:
-        print(json.dumps({"type": "serving", "api": api, "page": page, "token": token}), flush=True)
+        print(json.dumps({"type": "serving", "api": api, "page": page, "has_token": not is_first}), flush=True)
         return
     print(f"API:  {api}", flush=True)
-    if token is None:
-        print(f"Page: {page}", flush=True)
+    if token is not None:
+        print(f"Page: {page}#token={token}\nThis token is shown once. Others: liftoff token create NAME", flush=True)
         return
-    print(f"Page: {page}#token={token}\nThis token is shown once. Others: liftoff token create NAME", flush=True)
+    print(f"Page: {page}", flush=True)
+    if is_first:
+        print("Nobody has a token yet. Make one: liftoff token create NAME --scope launch", flush=True)

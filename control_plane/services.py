@@ -32,6 +32,8 @@ class Settings:
         retention_days: how long launches that have ended are kept.
         catalog_only: whether prices are the catalog's, and no cloud is asked for them.
         dead_seconds: a server that was not seen for so long has died: others go on with its work.
+        token_rate: requests a minute of one token; 0 sets no limit.
+        address_rate: requests a minute of one address; 0 sets no limit.
     """
 
     project: Path
@@ -42,6 +44,8 @@ class Settings:
     retention_days: float = 30.0
     catalog_only: bool = False
     dead_seconds: float = 30.0
+    token_rate: int = 1200
+    address_rate: int = 3000
 
 
 class Queue(Protocol):

@@ -1,27 +1,27 @@
-"""A node's OpenAI-compatible endpoint, as a client sees it: the node's own certificate pinned, and its API key."""
+"""A node's OpenAI-compatible endpoint, as a client sees it."""
 
-import ssl
+import json
 from typing import Final
 
 import httpx
 
+from provider.node_client import NodeClient, NodeSilent
+from provider.status import printable
+
 _TIMEOUT_SECONDS: Final = 60.0
+_MOST_BYTES: Final = 64 << 10
+_SHOWN: Final = 200
 
 
 class EndpointSilent(Exception):  # noqa: N818 - a state, not a mistake
-    """The endpoint gave no completion. The text says why, without the key."""
+    """The endpoint gave no completion. The text says why, without the key, and is fit for a terminal."""
 
 
 class Endpoint:
     """One node's endpoint."""
 
     def __init__(self, url: str, certificate: str, api_key: str) -> None:
-        self._url = url
-        self._key = api_key
-        # Only this very certificate is trusted, so that nobody between can answer in the node's place.
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._context.load_verify_locations(cadata=certificate)
+        self._node = NodeClient(url, certificate, api_key)
 
     def complete(self, model: str) -> str:
         """Return the text of a one-token completion; only this proves that the model serves (`/health` does not).
@@ -29,19 +29,17 @@ class Endpoint:
         Raises:
             EndpointSilent: there was no connection, no answer in time, or an answer that is no completion.
         """
+        body = {"model": model, "prompt": "Hello", "max_tokens": 1}
         try:
-            # No proxy of ours may see the key: the environment's settings are left out.
-            with httpx.Client(verify=self._context, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-                response = client.post(
-                    f"{self._url}/v1/completions",
-                    headers={"Authorization": f"Bearer {self._key}"},
-                    json={"model": model, "prompt": "Hello", "max_tokens": 1},
-                )
-        except httpx.HTTPError as error:
-            raise EndpointSilent(f"{type(error).__name__}: {error}") from error
-        if response.status_code != httpx.codes.OK:
-            raise EndpointSilent(f"HTTP {response.status_code}: {response.text[:200]}")
+            answer = self._node.ask(
+                "POST", "/v1/completions", seconds=_TIMEOUT_SECONDS, most_bytes=_MOST_BYTES, body=body
+            )
+        except NodeSilent as silent:
+            raise EndpointSilent(str(silent)) from silent
+        shown = printable(answer.text[:_SHOWN])
+        if answer.status != httpx.codes.OK:
+            raise EndpointSilent(f"HTTP {answer.status}: {shown}")
         try:
-            return str(response.json()["choices"][0]["text"])
+            return str(json.loads(answer.text)["choices"][0]["text"])
         except (ValueError, LookupError, TypeError) as error:
-            raise EndpointSilent(f"no completion in the answer: {response.text[:200]}") from error
+            raise EndpointSilent(f"no completion in the answer: {shown}") from error

@@ -40,8 +40,25 @@ RestrictNamespaces=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+PrivateMounts=yes
+ProtectProc=invisible
+KeyringMode=private
+# What the cloud tells this machine, user data and its keys included, is for root: no URL that vLLM fetches gets it.
+IPAddressDeny={metadata}
 UMask=0077
 """
+
+_METADATA = (
+    # All clouds' metadata services: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+    "169.254.0.0/16",
+    # AWS over IPv6
+    "fd00:ec2::254",
+    # GCP over IPv6: https://cloud.google.com/compute/docs/metadata/querying-metadata
+    "fd20:ce::254",
+    # Azure's host: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    "168.63.129.16",
+)
 
 _VLLM_UNIT = """[Unit]
 Description=vLLM, the model server of Liftoff
@@ -64,6 +81,9 @@ TimeoutStopSec={stop}
 LimitNOFILE=65536
 OOMPolicy=stop
 CapabilityBoundingSet=
+# Compilers need memory that is written and executed; the GPU's devices come and go with its driver's modules.
+SystemCallFilter=@system-service pidfd_getfd
+SystemCallFilter=~@privileged
 {hardened}
 [Install]
 WantedBy=multi-user.target
@@ -88,6 +108,9 @@ Restart=on-failure
 RestartSec=2
 LimitNOFILE=65536
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_CHOWN CAP_DAC_OVERRIDE
+PrivateDevices=yes
+MemoryDenyWriteExecute=yes
+SystemCallFilter=@system-service
 {hardened}
 [Install]
 WantedBy=multi-user.target
@@ -122,6 +145,22 @@ def environment_line(name: str, value: str) -> str:
     return f'{name}="{escaped}"\n'
 
 
+def vllm_unit(command: Sequence[str]) -> str:
+    """Return the unit of vLLM, started with these arguments."""
+    return _VLLM_UNIT.format(
+        command=" ".join(unit_argument(part) for part in command),
+        environment=_ENVIRONMENT,
+        stop=_STOP_SECONDS,
+        hardened=_HARDENED.format(metadata=" ".join(_METADATA)),
+    )
+
+
+def proxy_unit() -> str:
+    """Return the unit of the proxy."""
+    hardened = _HARDENED.format(metadata=" ".join(_METADATA))
+    return _PROXY_UNIT.format(config=f"{FOLDER}/nginx.conf", stop=_STOP_SECONDS, hardened=hardened)
+
+
 class Systemd:
     """Units of a machine's systemd."""
 
@@ -133,13 +172,7 @@ class Systemd:
         """See `Services`."""
         text = "".join(environment_line(name, value) for name, value in environment.items())
         write_private(Path(_ENVIRONMENT), text)
-        unit = _VLLM_UNIT.format(
-            command=" ".join(unit_argument(part) for part in command),
-            environment=_ENVIRONMENT,
-            stop=_STOP_SECONDS,
-            hardened=_HARDENED,
-        )
-        self._start("liftoff-vllm.service", unit)
+        self._start("liftoff-vllm.service", vllm_unit(command))
         follow = ["journalctl", "--follow", "--output=cat", "--lines=0", "--unit=liftoff-vllm.service"]
         since = ["--since=-10s"]
         self._lines.read(subprocess.Popen([*follow[:-2], *since, *follow[-1:]], stdout=subprocess.PIPE))
@@ -148,8 +181,7 @@ class Systemd:
         """See `Services`."""
         # Debian starts nginx with its own pages when it is installed; the port is ours.
         subprocess.run(["systemctl", "disable", "--now", "nginx.service"], capture_output=True, check=False)
-        config = f"{FOLDER}/nginx.conf"
-        self._start("liftoff-proxy.service", _PROXY_UNIT.format(config=config, stop=_STOP_SECONDS, hardened=_HARDENED))
+        self._start("liftoff-proxy.service", proxy_unit())
 
     def new_lines(self) -> list[str]:
         """See `Services`."""

@@ -9,13 +9,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict, Field
 
+from control_plane.api import rates
 from control_plane.api.allowed import VISIBLE
+from control_plane.api.callers import address_of
 from control_plane.api.problems import Problem, documented
 from control_plane.services import Services
 from control_plane.store.tokens import Scope, Token
 
 if TYPE_CHECKING:
     from control_plane.api.guesses import Guesses
+    from control_plane.api.rates import Rates
 
 _HEADER = APIKeyHeader(
     name="X-Admin-Token", auto_error=False, description="liftoff token create NAME; the page has it in a cookie"
@@ -103,7 +106,7 @@ class Session(BaseModel):
 router = APIRouter(tags=["session"])
 
 
-@router.post("/session", status_code=204, responses=documented(400, 401, 422, 429))
+@router.post("/session", status_code=204, responses=documented(400, 401, 413, 422, 429))
 def sign_in(given: SignIn, parts: Parts, request: Request, response: Response) -> None:
     """Keep a token in a cookie that scripts can't read and other sites can't send."""
     _known(request, parts, given.token)
@@ -119,7 +122,7 @@ def session(token: Somebody) -> Session:
     return Session(name=token.name, scopes=token.scopes)
 
 
-@router.delete("/session", status_code=204)
+@router.delete("/session", status_code=204, responses=documented(429))
 def sign_out(request: Request, response: Response) -> None:
     """Forget the cookie."""
     response.delete_cookie(cookie_name(request))
@@ -127,7 +130,7 @@ def sign_out(request: Request, response: Response) -> None:
 
 def _known(request: Request, parts: Services, given: str) -> Token:
     guesses: Guesses = request.app.state.guesses
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     seconds = guesses.seconds_to_wait(address)
     if seconds > 0:
         wait = str(math.ceil(seconds))
@@ -138,6 +141,10 @@ def _known(request: Request, parts: Services, given: str) -> Token:
     if token is None:
         guesses.add(address, given)
         raise Problem(401, "unauthorized", "token_unknown", "the token is not known, or was revoked", _NEW)
+    token_rates: Rates = request.app.state.token_rates
+    seconds = token_rates.take(token.id)
+    if seconds > 0:
+        raise rates.refuse(seconds, f"token {token.name!r}")
     return token
 
 

@@ -8,8 +8,10 @@ from starlette.routing import Route
 
 from control_plane import page
 from control_plane.api import access, buying, launches, nodes, operations, problems, shapes
+from control_plane.api.bodies import Bodies
 from control_plane.api.guesses import Guesses
 from control_plane.api.headers import Headers
+from control_plane.api.rates import AddressRates, Rates
 from control_plane.api.recent_answers import RecentAnswers
 from control_plane.services import Services
 
@@ -26,6 +28,11 @@ def build(services: Services) -> FastAPI:
     app.state.services = services
     app.state.guesses = Guesses()
     app.state.recent = RecentAnswers(services.bell)
+    app.state.address_rates = Rates(services.settings.address_rate)
+    app.state.token_rates = Rates(services.settings.token_rate)
+    # The last one is the first to see a request.
+    app.add_middleware(Bodies)
+    app.add_middleware(AddressRates, state=app.state)
     app.add_middleware(Headers)
     problems.add(app)
     routers = [part.router for part in (access, launches, nodes, buying, operations)]

@@ -5,7 +5,17 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_EVERYWHERE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+EVERYWHERE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    # The page has a policy of its own; nothing else is there to be shown by a browser.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_ONLY_HTTPS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 _KEPT_NOWHERE: Final = ("/admin/", "/session", "/export/", "/metrics")
 """What begins so may hold a key or change at any moment: neither browser nor proxy may keep it."""
 
@@ -21,7 +31,8 @@ class Headers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        wanted = dict(_EVERYWHERE)
+        # The scheme is that of a proxy that is believed, else the connection's own.
+        wanted = {**EVERYWHERE, **(_ONLY_HTTPS if scope["scheme"] == "https" else {})}
         if scope["path"].startswith(_KEPT_NOWHERE):
             wanted["Cache-Control"] = "no-store"
 

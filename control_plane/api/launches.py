@@ -40,7 +40,7 @@ router = APIRouter(prefix="/admin/instances", tags=["launches"])
     "/launch",
     status_code=202,
     dependencies=[access.changes()],
-    responses=documented(400, 401, 403, 409, 422, 429),
+    responses=documented(400, 401, 403, 409, 413, 422, 429),
 )
 def launch(
     asked: LaunchAsked,

@@ -32,7 +32,7 @@ def healthz() -> shapes.Health:
     return shapes.Health(status="ok")
 
 
-@router.get("/readyz", responses=documented(503))
+@router.get("/readyz", responses=documented(429, 503))
 def readyz(parts: Parts) -> shapes.Health:
     """Tell that the database answers."""
     if not parts.database.answers():

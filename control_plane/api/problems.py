@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 from automation.errors import Kind, Stopped
 from automation.journal import redact
 from control_plane.api import allowed, shapes
+from control_plane.api.headers import EVERYWHERE
 from control_plane.api.shapes import WrongField
 from control_plane.store.launches import UnknownLaunch
 from control_plane.store.nodes import UnknownNode
@@ -34,9 +35,10 @@ _REASONS: Final = {
     403: "the token may only look, or another site asks",
     404: "there is none of that id",
     409: "it can't be now",
+    413: "the body is longer than any route needs",
     422: "a field can't be used; `errors` names it, what was given and what is allowed",
     424: "a cloud's credentials are missing or refused",
-    429: "too many wrong tokens came from this address",
+    429: "too many requests, or too many wrong tokens, came from this token or address",
     503: "the database does not answer",
 }
 
@@ -160,8 +162,9 @@ def _methods(request: Request) -> list[str]:
 
 
 def _of_bug(_request: Request, _error: Exception) -> JSONResponse:
-    # What it was is in the server's log: an exception's text may hold anything.
-    return answer(Problem(500, "unknown", "internal", "the server failed", "look into the server's log"))
+    # What it was is in the server's log: an exception's text may hold anything. No middleware sees this answer.
+    hint = "look into the server's log"
+    return answer(Problem(500, "unknown", "internal", "the server failed", hint, headers=dict(EVERYWHERE)))
 
 
 def _sentence(wrong: WrongField) -> str:

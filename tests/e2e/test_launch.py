@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from boot import services
 
 from .conftest import Desk, Finished
 
@@ -120,6 +121,80 @@ def test_nothing_secret_stands_in_plain_text_anywhere(launched: tuple[Desk, Fini
             assert secret.encode() not in path.read_bytes(), path
     for machine in state.rglob("machines"):
         assert (machine.stat().st_mode & 0o077) == 0 or all((p.stat().st_mode & 0o077) == 0 for p in machine.iterdir())
+
+
+def _inside(desk: Desk, *command: str, text: str = "", user: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Run a program in the machine, as a user of it."""
+    (machine,) = [record for record in desk.run("local", "list", "--json").records if record["name"] == desk.stack]
+    enter = ["nsenter", "--target", str(machine["pid"]), "--all"]
+    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return subprocess.run(
+        [*enter, *become, *command], input=text, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_nobody_but_root_reads_the_nodes_keys_on_the_node(launched: tuple[Desk, Finished]) -> None:
+    desk, _ = launched
+    exported = desk.pulumi("stack", "export", "--stack", desk.stack, "--show-secrets").out
+    signatures = {part.split('"')[0] for part in exported.split("X-Amz-Signature=")[1:]}
+    # Through standard input: the list of processes would show them.
+    secrets = "\n".join([desk.outputs()["apiKey"], "BEGIN PRIVATE KEY", *signatures])
+    folders = "/etc /var /run /tmp /srv /home /root /usr/local"
+    look = f"grep -rlsF -f - {folders} /proc/[0-9]*/environ"
+    seen_by_root = _inside(desk, "sh", "-c", look, text=secrets).stdout.split()
+    assert {"/etc/liftoff/boot.json", "/etc/liftoff/proxy/key.pem", "/etc/liftoff/vllm.env"} <= set(seen_by_root)
+    assert any(path.endswith("environ") for path in seen_by_root), "vLLM has its key from its environment"
+    assert _inside(desk, "sh", "-c", look, text=secrets, user=65534).stdout == ""
+    arguments = _inside(desk, "sh", "-c", "grep -lsF -f - /proc/[0-9]*/cmdline", text=secrets)
+    assert arguments.stdout == ""
+
+
+def test_whatever_is_written_into_a_unit_reaches_its_program_as_it_is(launched: tuple[Desk, Finished]) -> None:
+    """With the machine's own systemd: what a user sets for vLLM are arguments of its unit."""
+    desk, _ = launched
+    words = [
+        "plain",
+        "a b",
+        "'",
+        '"',
+        "\\",
+        "\\n",
+        "a\nb",
+        "\r",
+        "\t",
+        "$HOME",
+        "${HOME}",
+        "$$",
+        "%i",
+        "%%",
+        "%",
+        ";",
+        "",
+        "#",
+    ]
+    words += [
+        "-",
+        "@",
+        "!",
+        "+x",
+        "\x01\x1b\x7f",
+        "é\x85\u2028",
+        "a;b",
+        "\\x41",
+        "`id`",
+        "$(id)",
+        " ",
+        "[Service]\nUser=root",
+    ]
+    program = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['WORD']]))"
+    given = " ".join(services.unit_argument(word) for word in ["/usr/bin/python3", "-c", program, *words])
+    unit = "[Service]\nType=oneshot\nEnvironmentFile=/run/echo.env\nStandardOutput=file:/run/echo.out\n"
+    unit += f"ExecStart={given}\n"
+    value = "\n".join(words)
+    for path, text in (("system/echo.service", unit), ("../echo.env", services.environment_line("WORD", value))):
+        assert _inside(desk, "sh", "-c", f"cat > /run/systemd/{path}", text=text).returncode == 0
+    started = _inside(desk, "sh", "-c", "systemctl daemon-reload && systemctl start echo.service; cat /run/echo.out")
+    assert json.loads(started.stdout) == [words, value], started.stderr
 
 
 def test_a_preview_after_a_launch_shows_no_change(launched: tuple[Desk, Finished]) -> None:

@@ -37,7 +37,7 @@ class RealServer:
         }
 
     def start(self) -> str:
-        """Start it, wait until it says so, and return the page's address that it prints."""
+        """Start it, wait until it says so, and return its page's address, with a token at the first start."""
         begin = self._log.stat().st_size if self._log.exists() else 0
         command = ["serve", "--stack", "dev", "--catalog-prices", "--host", "localhost"]
         command += ["--port", str(self.port), "--page-port", str(self.page_port)]
@@ -56,7 +56,9 @@ class RealServer:
             assert self._process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
             threading.Event().wait(0.05)
-        return found[1]
+        if begin:
+            return found[1]
+        return f"{found[1]}#token={self._token()}"
 
     def kill(self) -> None:
         """End it as a crash would: the engines that it had begun go on by themselves."""
@@ -78,22 +80,25 @@ class RealServer:
     def clear(self, seconds: float = 240) -> None:
         """Take down what a test that failed has left."""
         self.stop()
-        made = subprocess.run(
-            [_LIFTOFF, "token", "create", "clear"],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
         self.start()
-        headers = {"X-Admin-Token": made.stdout.strip()}
+        headers = {"X-Admin-Token": self._token()}
         with httpx.Client(base_url=f"http://localhost:{self.port}/admin", headers=headers) as client:
             for launch in client.get("/instances").json()["items"]:
                 client.post("/instances/destroy", params={"job_id": launch["job_id"]})
         deadline = time.monotonic() + seconds
         while self.left() and time.monotonic() < deadline:
             threading.Event().wait(0.5)
+
+    def _token(self) -> str:
+        made = subprocess.run(
+            [_LIFTOFF, "token", "create", "tests"],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return made.stdout.strip()
 
     def said(self) -> str:
         """Return what it has written, without tokens."""

@@ -11,6 +11,7 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import EngineEvent, FatalError, NonFatalError, ScenarioFinished
 
 from control_plane.api.guesses import Guesses
+from control_plane.api.rates import Rates
 from control_plane.services import Services
 from tests.unit.control_plane.conftest import Noted
 from tests.unit.control_plane.story import Story
@@ -59,8 +60,9 @@ def test_every_route_keeps_to_the_document(
         tell()
     # The events of a launch that goes on have no end.
     queue.carry_out = services.launches.ask_to_cancel
-    # Many wrong tokens are tried; their limit has tests of its own.
+    # Much is asked, and many wrong tokens are tried; the limits have tests of their own.
     app.state.guesses = Guesses(most=1_000_000)
+    app.state.token_rates = app.state.address_rates = Rates(0)
     headers = {"X-Admin-Token": services.tokens.issue("fuzzer", scope)} if scope else {}
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=_config(scope, headers))
     # It asks the clouds.

@@ -87,7 +87,7 @@ def test_what_is_copied_is_enough_to_serve_and_ends_when_it_is_asked_to(tmp_path
         served.send_signal(signal.SIGTERM)
         out, _ = served.communicate(timeout=DEADLINE_SECONDS)
     assert served.returncode == 0, out
-    assert f"http://localhost:{ports[1]}/launch#token=lo_" in out
+    assert f"Page: http://localhost:{ports[1]}/launch\n" in out
 
 
 def _free_ports(number: int) -> list[int]:
