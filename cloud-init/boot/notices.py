@@ -179,7 +179,7 @@ class Gcp:
 
 def of(settings: Settings) -> Source | None:
     """Return where this machine's notices come from; a machine that nobody takes back has none."""
-    sources = {"aws": Aws, "azure": Azure, "gcp": Gcp}
+    sources: dict[str, Callable[[Metadata], Source]] = {"aws": Aws, "azure": Azure, "gcp": Gcp}
     make = sources.get(settings.provider)
     return None if make is None else make(Metadata(settings.metadata_url))
 

@@ -384,7 +384,7 @@ def test_a_node_is_read_with_and_without_every_empty_column(database: Database, 
         assert launches.succeed(node(launch_id, **changes))
     nodes.set_idle("node-of-a", None)
     nodes.set_state("node-of-b", "terminating", "asked for")
-    nodes.set_state("node-of-b", "healthy", "answers", unless=("terminating",))
+    nodes.set_state("node-of-b", "healthy", "answers", unless=["terminating"])
     assert nodes.get("node-of-b").state == "terminating"
     nodes.set_state("node-of-b", "gone", "taken down")
     nodes.set_state("node-of-b", "healthy", "answers")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boot import interruption, proxy, services, settings
+from boot import interruption, notices, proxy, services, settings
 from boot.board import Board
 from boot.metadata import Metadata
 from boot.notices import Aws, Notice
@@ -324,7 +324,7 @@ def test_a_machine_that_is_told_to_stop_looks_once_more_for_the_reason(service: 
 def test_a_machine_of_this_host_is_taken_back_by_nobody(tmp_path: Path, pair: certificate.KeyPair) -> None:
     given = settings_of(pair, tmp_path, 1)
     assert given.provider == "local"
-    assert interruption.notices.of(given) is None
+    assert notices.of(given) is None
     interruption.Watch(None, print, print).last_look()
 
 

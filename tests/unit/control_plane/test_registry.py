@@ -148,7 +148,7 @@ def letter(state: str = "interrupted", **notice: Any) -> Mailbox:
     return Mailbox.model_validate_json(json.dumps(given))
 
 
-DRAINED: Final = {"drained_at": 1.0, "all_answered": True}
+DRAINED: Final[dict[str, Any]] = {"drained_at": 1.0, "all_answered": True}
 
 
 def test_a_notice_is_acted_upon_while_the_node_still_answers_what_it_has_begun(round_: Round, queue: Noted) -> None:
