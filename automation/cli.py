@@ -12,8 +12,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from automation import backend, completions, errors, github, outputs, server_options, takedown, views
-from automation import launch as launching
-from automation.checks.checker import Checker
 from automation.checks.quota import TOO_LOW
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
@@ -133,8 +131,11 @@ def launch(
         _refuse_choice_without_offers(region, instance_type, gpu, max_price)
         if not (yes or json_lines):
             _agree_to_cost(request, ask)
+        from control_plane import stack_launch
+        from control_plane.audience import Audience
+
         with view:
-            result = launching.launch(request, view, _interrupts(), checker=_checker(), gate=gate)
+            result = stack_launch.of_settings(request, Audience(view, _interrupts(), gate))
         talk = "" if result.failure else _talk(stack, result.outputs)
         view.launched(result, talk)
     except Stopped as error:
@@ -177,6 +178,10 @@ def destroy(
     try:
         with view:
             result = takedown.destroy(project, stack, view, _interrupts(), remove=remove)
+        if result.failure is None and not result.left:
+            from control_plane import stack_launch
+
+            stack_launch.gone(project, stack)
         view.destroyed(result)
     except Stopped as error:
         _stop(view, error)
@@ -284,14 +289,16 @@ def _launch_plan(
     catalog_only: bool,
 ) -> int:
     """Try the offers that are wanted, and return the exit code."""
-    from automation import market, plan
+    from automation import market
     from automation.prices import live
+    from control_plane import stack_launch
+    from control_plane.audience import Audience
 
     found = market.for_request(request, asked, live.choose(catalog_only=catalog_only, say=view.note))
     if ask is not None and found.offers:
         ask(f"Launch {found.offers[0]}, else the next of {len(found.offers)} offers?")
     with view:
-        result, _ = plan.launch(request, found.offers, view, _interrupts(), checker=_checker(), gate=gate)
+        result = stack_launch.of_offers(request, found.offers, Audience(view, _interrupts(), gate))
     last = result.result
     talk = _talk(request.stack, last.outputs) if last is not None and result.ok else ""
     view.planned(result, talk)
@@ -301,13 +308,6 @@ def _launch_plan(
                 return kind.exit_code
         return Kind.CAPACITY.exit_code
     return last.failure.kind.exit_code if last.failure else 0
-
-
-def _checker() -> Checker:
-    # Imported when something is launched: it takes boto3.
-    from automation.checks.before_launch import BeforeLaunch
-
-    return BeforeLaunch()
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

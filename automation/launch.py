@@ -1,12 +1,13 @@
 """A launch from request to endpoint, for one machine that the stack's settings name."""
 
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from automation import stack_file, stages
+from automation import pending, stack_file, stages
 from automation.checks.checker import Checker, Stack
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.preview.gate import Gate
@@ -37,6 +38,23 @@ class LaunchRequest:
     model: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A launch that is recorded elsewhere, so that another process can go on with it.
+
+    Attributes:
+        launch_id: the launch's id, under which its journal is.
+        since: when it was begun first, in seconds since 1970: what is in the stack since then is the launch's own.
+        on_event: is told each event of the engine's.
+        begun: whether another process has begun it, and died.
+    """
+
+    launch_id: str
+    since: float
+    on_event: Callable[[Event], None]
+    begun: bool
 
 
 @dataclass(frozen=True)
@@ -140,6 +158,8 @@ def launch(
     interrupts: Interrupts,
     checker: Checker | None = None,
     gate: Gate | None = None,
+    *,
+    recorded: Recorded | None = None,
 ) -> LaunchResult:
     """Bring the stack to its settings and wait until its endpoint answers.
 
@@ -149,24 +169,39 @@ def launch(
         interrupts: the user's Ctrl-C.
         checker: looks up first what the launch needs; None looks nothing up.
         gate: holds the update's preview to the rules and to what was reviewed; None lets everything through.
+        recorded: where the launch is recorded; None where it is not.
 
     Raises:
-        Stopped: the request can't be used, lacks what only a person can give, or may not be; nothing has been made.
+        Stopped: the request can't be used, lacks what only a person can give, or may not be; nothing was made here.
     """
-    wall = time.time()
+    recorded = recorded or Recorded(f"launch-{uuid.uuid4()}", time.time(), lambda _: None, begun=False)
     shown = _Shown(reporter)
     config = overrides(request)
     asked = validate(request.project, request.stack, config)
     if checker is not None:
         checker.node(Stack(request.project, request.stack, config), asked, reporter.note)
-    with Session(request.project, request.stack, interrupts, reporter) as session:
-        session.journal.write("request", {"stack": request.stack, "config": config, "keep": request.keep, "wall": wall})
+    with Session(request.project, request.stack, interrupts, reporter, recorded.launch_id) as session:
+        told = {"stack": request.stack, "config": config, "keep": request.keep, "wall": recorded.since}
+        session.journal.write("request", told)
+        if recorded.begun:
+            pending.resolve(session)
         if gate is not None:
             gate.node(session, asked.provider, config)
-        result = _update(session, asked, config, shown)
+        result = _update(session, asked, config, shown, recorded.on_event)
         if result.failure is not None:
-            result = replace(result, cleanup=clean_up(session, wall, keep=request.keep))
+            result = replace(result, cleanup=clean_up(session, recorded.since, keep=request.keep))
     return replace(result, seconds=round(time.monotonic() - shown.began, 3))
+
+
+def take_back(request: LaunchRequest, recorded: Recorded, reporter: Reporter, interrupts: Interrupts) -> Cleanup:
+    """Delete what a launch has made that another process began and that does not go on.
+
+    Raises:
+        Stopped: it can't begin.
+    """
+    with Session(request.project, request.stack, interrupts, reporter, recorded.launch_id) as session:
+        pending.resolve(session)
+        return clean_up(session, recorded.since, keep=request.keep)
 
 
 def attempt(

@@ -6,11 +6,14 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from automation import backend
 from automation.errors import Kind, Stopped
 from provider import places
+
+WITHOUT_NODE: Final = frozenset({"stack_missing", "no_node"})
+"""Codes with which a stack is refused that has no node, or no more."""
 
 
 def read(project: Path, stack: str, name: str | None = None, *, show_secrets: bool) -> dict[str, Any]:

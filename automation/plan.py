@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from automation import failover, pending, stack_file
-from automation.blocked import Blocked
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, PlanResult
@@ -16,7 +15,6 @@ from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session
 from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
-from provider import places
 
 _RESOURCES_SECONDS: Final = 120.0
 # A boot session's mailbox holds the last words of the machine that failed.
@@ -43,26 +41,9 @@ class Watcher(Protocol):
         """Be told that no further offer will be tried, though there are some."""
 
 
-class _Nobody:
-    def skipped(self, offer: Offer, reason: str) -> None:
-        pass
-
-    def trying(self, offer: Offer) -> None:
-        pass
-
-    def happened(self, event: Event) -> None:
-        pass
-
-    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
-        pass
-
-    def gave_up(self) -> None:
-        pass
-
-
 @dataclass(frozen=True)
-class Resumption:
-    """How a plan goes on that another process began.
+class Record:
+    """Where a plan is recorded, and how it goes on where another process began it.
 
     Attributes:
         launch_id: the launch's id, under which its journal is.
@@ -84,18 +65,18 @@ def launch(
     plan: Sequence[Offer],
     reporter: Reporter,
     interrupts: Interrupts,
-    resumption: Resumption | None = None,
+    record: Record,
     checker: Checker | None = None,
     gate: Gate | None = None,
-) -> tuple[PlanResult, str]:
-    """Try the offers in order; return what happened to each, and the launch's id.
+) -> PlanResult:
+    """Try the offers in order, and return what happened to each.
 
     Args:
         request: what the user asked for.
         plan: the offers.
         reporter: is told how it goes.
         interrupts: the user's Ctrl-C.
-        resumption: how a plan goes on that another process began.
+        record: where the plan is recorded.
         checker: looks up first what the launch needs; None looks nothing up.
         gate: holds each offer to the rules before it is tried; None lets everything through.
 
@@ -103,13 +84,7 @@ def launch(
         Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
             been made.
     """
-    if not plan:
-        raise Stopped(
-            Kind.CONFIGURATION,
-            "no_offer",
-            "no offer fits what was asked for",
-            "allow more providers, regions, GPUs or a higher price: liftoff offers MODEL shows what there is",
-        )
+    require(plan)
     config = overrides(request)
     first = plan[0]
     # Nothing may be found wrong only after the first offers have been paid for.
@@ -118,9 +93,7 @@ def launch(
     why_not: WhyNot | None = None
     if checker is not None:
         plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
-    blocked = resumption.blocks if resumption else Blocked(places.state_folder() / "blocked.sqlite")
-    launch_id = resumption.launch_id if resumption else None
-    with Session(request.project, request.stack, interrupts, reporter, launch_id) as session:
+    with Session(request.project, request.stack, interrupts, reporter, record.launch_id) as session:
         session.journal.write(
             "plan",
             {
@@ -130,18 +103,32 @@ def launch(
                 "offers": [offer.model_dump(mode="json") for offer in plan],
             },
         )
-        if resumption is None or not resumption.begun:
-            _refuse_used(session)
-        else:
+        if record.begun:
             pending.resolve(session)
-        site = _Stack(session, request, config, resumption.watcher if resumption else _Nobody(), gate)
+        else:
+            _refuse_used(session)
+        site = _Stack(session, request, config, record.watcher, gate)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
-        again = resumption is not None and resumption.again and plan[0] == first
-        if resumption is not None and resumption.begun and not again:
+        again = record.again and plan[0] == first
+        if record.begun and not again:
             _clear_left(site)
-        ended = failover.run(plan, site, blocked, reporter.note, interrupts.wait, why_not=why_not, again=again)
-        return ended, session.launch_id
+        return failover.run(plan, site, record.blocks, reporter.note, interrupts.wait, why_not=why_not, again=again)
+
+
+def require(offers: Sequence[Offer]) -> None:
+    """Refuse a plan of nothing.
+
+    Raises:
+        Stopped: there is no offer.
+    """
+    if not offers:
+        raise Stopped(
+            Kind.CONFIGURATION,
+            "no_offer",
+            "no offer fits what was asked for",
+            "allow more providers, regions, GPUs or a higher price: liftoff offers MODEL shows what there is",
+        )
 
 
 class _Stack:

@@ -6,31 +6,39 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from automation import launch as launching
 from automation import market, plan, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import Blocks, PlanResult
+from automation.failover import Blocks
 from automation.journal import redact
-from automation.launch import LaunchRequest
+from automation.launch import LaunchRequest, LaunchResult, Recorded
 from automation.offers import Offer
+from automation.policy import settings as policy
+from automation.preview.gate import Gate
 from automation.prices import live
-from automation.session import Interrupts
+from automation.session import Interrupts, Reporter
 from automation.stages import Event
-from control_plane import tracing
+from automation.takedown import Cleanup
+from control_plane import own_stack, tracing
+from control_plane.audience import Audience
+from control_plane.own_stack import OwnStack
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
 from control_plane.store.nodes import Node, Nodes
-from provider.status import Stage, Status
+from provider.status import Stage, Status, added_lines, parse_log
 
 _LOCK_SECONDS: Final = 240.0
 """How long the engine of a server that died may take to finish what was in flight."""
 _LOOK_SECONDS: Final = 1.0
 _SPEAK_SECONDS: Final = 0.2
+_NODE_LINES: Final = 200
+"""So many lines of a node's log are remembered, more than the end of it that a failure brings."""
 
 _Result = TypeVar("_Result")
 
@@ -49,6 +57,7 @@ class Conductor:
         server: str,
         *,
         catalog_only: bool = False,
+        audience: Audience | None = None,
     ) -> None:
         self._launches = launches
         self._nodes = nodes
@@ -56,6 +65,7 @@ class Conductor:
         self._template = template
         self._server = server
         self._catalog_only = catalog_only
+        self._audience = audience
         self._checker = BeforeLaunch()
         self._tracing = tracing.choose(launches)
 
@@ -69,11 +79,14 @@ class Conductor:
 
     def _work_on(self, launch: Launch) -> None:
         launch_id = launch.id
-        listener = _Listener(self._launches, launch_id)
+        audience = self._audience
+        listener = _Listener(self._launches, launch_id, audience.reporter if audience else None)
         with self._interrupts_of(launch_id) as interrupts:
             try:
                 self._carry_out(launch, listener, interrupts)
             except Stopped as error:
+                if audience is not None:
+                    audience.ended = error
                 if self._launches.get(launch_id).status == "cancelling":
                     # Whoever waits for the engine of a dead server stops to wait when the launch is cancelled.
                     self._end_cancelled(launch_id, listener)
@@ -83,13 +96,15 @@ class Conductor:
                 log.exception("launch %s", launch_id)
                 message = redact(f"{type(error).__name__}: {error}")
                 hint = "look into the server's log; what the launch had made is listed by its stack"
+                if audience is not None:
+                    audience.ended = Stopped(Kind.UNKNOWN, "internal", message, hint)
                 self._end_failed(launch_id, _problem(Kind.UNKNOWN, "internal", message, hint))
 
     def take_down(self, launch_id: str) -> None:
         """Delete everything that a launch has made; call it again where it could not be finished."""
         node = self._nodes.of_launch(launch_id)
         listener = _Listener(self._launches, launch_id)
-        left = self._delete(launch_id, listener, Interrupts())
+        left = self._delete(self._launches.get(launch_id), listener, Interrupts())
         if node is None:
             return
         if left:
@@ -99,26 +114,102 @@ class Conductor:
 
     def _carry_out(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> None:
         asked = LaunchAsked.model_validate(launch.request)
+        own = None if launch.stack is None else OwnStack.model_validate(launch.stack)
+        if own is not None and self._launches.of_stack(own.project, own.stack)[0].id != launch.id:
+            self._launches.end_interrupted(launch.id)
+            return
+        if own is not None and not launch.plan:
+            self._carry_out_own(launch, asked, own, listener, interrupts)
+            return
         if launch.status == "cancelling":
             self._end_cancelled(launch.id, listener)
             return
-        if not launch.percent:
-            listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
-        folder = self._template.prepare(launch.id)
-        values = stack_file.read(folder, launch.id, {})
-        request = LaunchRequest(folder, launch.id, config=asked.config(values))
+        if own is not None:
+            request = own.request
+        else:
+            if not launch.percent:
+                listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
+            folder = self._template.prepare(launch.id)
+            request = LaunchRequest(folder, launch.id, config=asked.config(stack_file.read(folder, launch.id, {})))
         todo = self._plan_left(launch, asked, request, listener)
+        if own is not None and own.after == "offers":
+            todo = replace(todo, begun=True)
         if todo.begun and not todo.offers:
             # What it failed with is known: only taking it down was not finished.
             self._end_failed(launch.id, self._last_error(launch.id))
             return
         if todo.again:
             listener.go_on_from(launch.percent, todo.offers[0])
-        resumption = plan.Resumption(launch.id, listener, todo.begun, self._blocks, todo.again)
-        result, _ = _unlocked(
-            lambda: plan.launch(request, todo.offers, listener, interrupts, resumption, self._checker), interrupts
+        record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again)
+        gate = self._gate(request)
+        result = _unlocked(
+            lambda: plan.launch(request, todo.offers, listener, interrupts, record, self._checker, gate), interrupts
         )
-        self._end(launch.id, asked, result, listener)
+        if self._audience is not None:
+            self._audience.ended = result
+        last = result.result
+        if last is None:
+            self._end_failed(launch.id, self._last_error(launch.id))
+        else:
+            offer = next(one.offer for one in reversed(result.attempts) if one.result is last)
+            self._end(launch.id, asked, offer, last, listener)
+
+    def _carry_out_own(
+        self, launch: Launch, asked: LaunchAsked, own: OwnStack, listener: "_Listener", interrupts: Interrupts
+    ) -> None:
+        """Bring a person's own stack to its settings."""
+        request = own.request
+        begun = bool(own.after) or bool(self._launches.attempts_of(launch.id))
+        if begun:
+            listener.note("What carried it out has died; the launch goes on")
+        offer = own_stack.offer(launching.validate(request.project, request.stack, launching.overrides(request)))
+        listener.trying(offer)
+        recorded = Recorded(launch.id, own.since or launch.created_at, listener.happened, begun)
+        gate = self._gate(request)
+        try:
+            _refuse_cancelled(launch)
+            result = _unlocked(
+                lambda: launching.launch(request, listener, interrupts, self._checker, gate, recorded=recorded),
+                interrupts,
+            )
+        except Stopped as error:
+            cleanup = None
+            if begun:
+                # What stops it has made nothing; whoever began it may have.
+                cleanup = _unlocked(lambda: launching.take_back(request, recorded, listener, interrupts), interrupts)
+            self._end_own(launch.id, _plain_stop(error), cleanup, cancelled=error.kind is Kind.CANCELLED)
+            if self._audience is not None:
+                self._audience.ended = error
+            return
+        if self._audience is not None:
+            self._audience.ended = result
+        listener.tried(offer, result.failure)
+        if result.failure is None:
+            self._end(launch.id, asked, offer, result, listener)
+        else:
+            cancelled = result.failure.kind is Kind.CANCELLED
+            self._end_own(launch.id, _plain(result.failure), result.cleanup, cancelled=cancelled)
+
+    def _end_own(
+        self, launch_id: str, error: dict[str, Any], cleanup: Cleanup | None, *, cancelled: bool = False
+    ) -> None:
+        """Record the end of a launch that came to no node and has cleared up itself."""
+        self._end_running_attempt(launch_id, error)
+        left = ""
+        if cleanup is not None and cleanup.outcome == "left":
+            left = redact(f"{', '.join(cleanup.resources) or 'something'}: {cleanup.reason}")
+        if cancelled and not left:
+            kept = cleanup is not None and cleanup.outcome == "kept"
+            what = "what was made is kept" if kept else "nothing is left"
+            self._launches.end(launch_id, "cancelled", f"cancelled; {what}")
+        else:
+            self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
+
+    def _gate(self, request: LaunchRequest) -> Gate | None:
+        """Return what a launch is held to: what its command says, else the project's rules where it has some."""
+        if self._audience is not None:
+            return self._audience.gate
+        return Gate() if policy.exists(request.project) else None
 
     def _plan_left(self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> "_Todo":
         if not launch.plan:
@@ -152,20 +243,17 @@ class Conductor:
             )
         return found.offers
 
-    def _end(self, launch_id: str, asked: LaunchAsked, result: PlanResult, listener: "_Listener") -> None:
-        last = result.result
-        if last is not None and last.failure is None:
-            node = _node(launch_id, asked, result.attempts[-1].offer, dict(last.outputs))
-            listener.status(Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint), last.seconds)
+    def _end(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult, listener: "_Listener") -> None:
+        if last.failure is None:
+            node = _node(launch_id, asked, offer, dict(last.outputs))
+            self._launches.set_status(launch_id, Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint))
             if not self._launches.succeed(node):
                 # Somebody cancelled it in the moment in which it became ready.
                 self._end_cancelled(launch_id, listener)
-            return
-        failure = last.failure if last is not None else None
-        if failure is not None and failure.kind is Kind.CANCELLED:
+        elif last.failure.kind is Kind.CANCELLED:
             self._end_cancelled(launch_id, listener)
-            return
-        self._end_failed(launch_id, _plain(failure) if failure is not None else self._last_error(launch_id))
+        else:
+            self._end_failed(launch_id, _plain(last.failure))
 
     def _last_error(self, launch_id: str) -> dict[str, Any]:
         """Return why the last offer that was tried did not work."""
@@ -181,7 +269,7 @@ class Conductor:
 
     def _end_cancelled(self, launch_id: str, listener: "_Listener") -> None:
         self._end_running_attempt(launch_id, _problem(Kind.CANCELLED, "cancelled", "cancelled", ""))
-        left = self._delete(launch_id, listener, Interrupts())
+        left = self._delete_made(launch_id, listener)
         if left:
             error = _problem(Kind.UNKNOWN, "left_behind", left, "Liftoff goes on trying to delete it")
             self._launches.end(launch_id, "failed", left, error)
@@ -190,7 +278,7 @@ class Conductor:
 
     def _end_failed(self, launch_id: str, error: dict[str, Any]) -> None:
         self._end_running_attempt(launch_id, error)
-        left = self._delete(launch_id, _Listener(self._launches, launch_id), Interrupts())
+        left = self._delete_made(launch_id, _Listener(self._launches, launch_id))
         self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
 
     def _end_running_attempt(self, launch_id: str, error: dict[str, Any]) -> None:
@@ -198,14 +286,28 @@ class Conductor:
             if attempt.state == "running":
                 self._launches.end_attempt(launch_id, attempt.number, error)
 
-    def _delete(self, launch_id: str, listener: "_Listener", interrupts: Interrupts) -> str:
-        """Delete what a launch has made, its stack and its folder; return what is left and why, or nothing."""
-        folder = self._template.folder_of(launch_id)
-        if not folder.exists():
+    def _delete_made(self, launch_id: str, listener: "_Listener") -> str:
+        """Delete what a launch that came to no node has made; return what is left and why, or nothing."""
+        launch = self._launches.get(launch_id)
+        tried = any(attempt.state != "skipped" for attempt in self._launches.attempts_of(launch_id))
+        # A person's own stack was empty before its first offer was tried; before that, it holds what others made.
+        if launch.stack is not None and not (launch.plan and tried):
             return ""
+        return self._delete(launch, listener, Interrupts())
+
+    def _delete(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> str:
+        """Delete what is in a launch's stack, and stack and folder with it unless they are a person's own.
+
+        Returns:
+            What is left and why, or nothing.
+        """
+        site = self._template.site_of(launch)
+        if not site.folder.exists():
+            return ""
+        remove = not site.is_persons
         try:
             result = _unlocked(
-                lambda: takedown.destroy(folder, launch_id, listener, interrupts, remove=True), interrupts
+                lambda: takedown.destroy(site.folder, site.stack, listener, interrupts, remove=remove), interrupts
             )
         except Stopped as error:
             if error.code != "stack_missing":
@@ -214,18 +316,21 @@ class Conductor:
             if result.failure is not None or result.left:
                 why = result.failure.message if result.failure else "the engine kept them"
                 return redact(f"{', '.join(result.left) or 'something'}: {why}")
-        self._template.forget(launch_id)
+        if not site.is_persons:
+            self._template.forget(launch.id)
         return ""
 
     @contextlib.contextmanager
     def _interrupts_of(self, launch_id: str) -> Iterator[Interrupts]:
         """Yield interrupts that somebody's wish to cancel, told to whichever server, presses."""
-        interrupts, ended = Interrupts(), threading.Event()
+        interrupts = self._audience.interrupts if self._audience else Interrupts()
+        ended = threading.Event()
 
         def look() -> None:
             while not ended.wait(_LOOK_SECONDS):
                 if self._launches.get(launch_id).status == "cancelling":
-                    interrupts.press()
+                    if not interrupts.count:
+                        interrupts.press()
                     return
 
         watcher = threading.Thread(target=look, name=f"cancel-{launch_id}", daemon=True)
@@ -249,14 +354,16 @@ class _Todo:
 class _Listener:
     """Keeps what happens to one launch."""
 
-    def __init__(self, launches: Launches, launch_id: str) -> None:
+    def __init__(self, launches: Launches, launch_id: str, reporter: Reporter | None = None) -> None:
         self._launches = launches
         self._id = launch_id
+        self._reporter = reporter
         self._number = 0
         self._spoke = 0.0
         self._shown: Status | None = None
         self._least = 0.0
         self._going_on: Offer | None = None
+        self._node_log: list[str] = []
 
     def go_on_from(self, percent: float, offer: Offer) -> None:
         """Tell nothing of an offer that was told before its server died."""
@@ -264,6 +371,8 @@ class _Listener:
 
     def status(self, status: Status, elapsed: float) -> None:
         """Keep how far it is; of many in a moment only the first, but each new stage."""
+        if self._reporter is not None:
+            self._reporter.status(status, elapsed)
         if status.percent < self._least:
             return
         now = time.monotonic()
@@ -275,6 +384,8 @@ class _Listener:
 
     def note(self, text: str) -> None:
         """Keep a decision."""
+        if self._reporter is not None:
+            self._reporter.note(text)
         self._launches.note(self._id, redact(text))
 
     def skipped(self, offer: Offer, reason: str) -> None:
@@ -289,7 +400,12 @@ class _Listener:
 
     def happened(self, event: Event) -> None:
         """Keep what the engine says."""
-        if event.kind == "diagnostic" and not event.ephemeral:
+        node_lines = parse_log(event.message) if event.kind == "diagnostic" and event.ephemeral else None
+        if node_lines:
+            lines = [redact(line) for line in node_lines]
+            self._node_log = [*self._node_log, *lines][-_NODE_LINES:]
+            self._launches.log(self._id, "node", lines)
+        elif event.kind == "diagnostic" and not event.ephemeral:
             self._launches.log(self._id, "engine", redact(event.message).splitlines())
         elif event.kind in {"pre", "failed"} and event.op not in {"", "same"}:
             done = "failed to" if event.kind == "failed" else "will"
@@ -298,7 +414,10 @@ class _Listener:
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Keep how it went."""
         if failure is not None and failure.log:
-            self._launches.log(self._id, "node", [redact(line) for line in failure.log])
+            # The end of it was told while it was written.
+            last = added_lines(self._node_log, [redact(line) for line in failure.log])
+            self._launches.log(self._id, "node", last)
+        self._node_log = []
         self._launches.end_attempt(self._id, self._number, _plain(failure) if failure else None)
         # The next try of the same offer is a new one.
         self._going_on = None
@@ -306,6 +425,12 @@ class _Listener:
     def gave_up(self) -> None:
         """Keep that no further offer is to be tried, though there are some."""
         self._launches.end_plan(self._id)
+
+
+def _refuse_cancelled(launch: Launch) -> None:
+    """Begin nothing of a launch that somebody cancelled before its command died."""
+    if launch.status == "cancelling":
+        raise Stopped(Kind.CANCELLED, "cancelled", "cancelled", "launch it again when you want it")
 
 
 def _unlocked(work: Callable[[], _Result], interrupts: Interrupts) -> _Result:

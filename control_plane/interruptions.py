@@ -75,8 +75,9 @@ class Interruptions:
             return False
         # The place first, so that the launch does not choose it.
         services.blocks.add(after_interruption(Offer.model_validate(dict(node.offer)), begun.interrupted_at))
-        asked = LaunchAsked.model_validate(services.launches.get(node.launch_id).request)
-        if asked.keep:
+        launch = services.launches.get(node.launch_id)
+        # What comes after a node in a person's own stack is that person's to say.
+        if LaunchAsked.model_validate(launch.request).keep and launch.stack is None:
             self._launch(node, f"launch-{node.id}", None)
         return True
 
@@ -92,8 +93,13 @@ class Interruptions:
         services.workflows.submit(new_id)
 
     def _end(self, node: Node, reason: str) -> None:
-        if self._services.nodes.interrupt(node.id, "evicted", node.last_healthy_at, reason) is not None:
-            self._services.take_down(node.launch_id)
+        services = self._services
+        site = services.template.site_of(services.launches.get(node.launch_id))
+        if site.is_persons:
+            reason = f"{reason}; liftoff destroy --stack {site.stack} takes down what is left of it"
+        ended = services.nodes.interrupt(node.id, "evicted", node.last_healthy_at, reason)
+        if ended is not None and not site.is_persons:
+            services.take_down(node.launch_id)
 
 
 def _is_worth_another_try(node: Node, launch: Launch) -> bool:

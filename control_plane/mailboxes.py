@@ -2,12 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from automation import node_session
 from automation.errors import Stopped
-from control_plane.project import Template
+from control_plane.project import Site
 from control_plane.store.nodes import Node
 from provider.resource import Refused
 from provider.status import Mailbox
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 class Mailboxes:
     """The mailboxes of all nodes. May be asked by several threads at once."""
 
-    def __init__(self, template: Template) -> None:
-        self._template = template
+    def __init__(self, site_of: Callable[[Node], Site]) -> None:
+        self._site_of = site_of
         self._lock = threading.Lock()
         self._places: dict[str, tuple[Bucket, str]] = {}
         self._silent: set[str] = set()
@@ -52,7 +52,8 @@ class Mailboxes:
             return known
         from provider.storage import Bucket
 
-        session = node_session.read(self._template.folder_of(node.launch_id), node.launch_id)
+        site = self._site_of(node)
+        session = node_session.read(site.folder, site.stack)
         # boto3 makes its clients one at a time:
         # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#caveats-multithreading-or-multiprocessing
         with self._lock:

@@ -84,10 +84,11 @@ class Own:
     def access(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """Return how a node is asked, its key included."""
         found = self._nodes.get(str(node["id"]))
+        site = self.template.site_of(self.launches.get(found.launch_id))
         return {
             "endpoint": found.endpoint,
             "model": found.model,
-            "api_key": self.template.api_key(found.launch_id),
+            "api_key": site.api_key(),
             "certificate": found.certificate,
         }
 

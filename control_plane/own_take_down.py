@@ -16,16 +16,16 @@ def take_down(own: Own, job_id: str, reporter: Reporter, interrupts: Interrupts)
         Stopped: it can't begin, such as where a server works on the same stack.
     """
     began = time.monotonic()
-    folder = own.template.folder_of(job_id)
-    if not folder.exists():
+    site = own.template.site_of(own.launches.get(job_id))
+    if not site.folder.exists():
         return DestroyResult(job_id, 0.0)
     try:
-        result = takedown.destroy(folder, job_id, reporter, interrupts, remove=True)
+        result = takedown.destroy(site.folder, site.stack, reporter, interrupts, remove=not site.is_persons)
     except Stopped as error:
         if error.code != "stack_missing":
             raise
         result = DestroyResult(job_id, round(time.monotonic() - began, 3))
-    if result.failure is None and not result.left:
+    if result.failure is None and not result.left and not site.is_persons:
         own.template.forget(job_id)
     return DestroyResult(
         job_id, result.seconds, result.deleted, result.left, result.failure, f"liftoff destroy {job_id}"

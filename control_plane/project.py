@@ -1,4 +1,4 @@
-"""The folder of one launch: the same program and settings as the project's, and a stack of its own."""
+"""Where a launch's stack is: a folder of the launch's own with the same program and settings, or a person's stack."""
 
 import shutil
 from dataclasses import dataclass
@@ -9,6 +9,32 @@ import yaml
 
 from automation import outputs, stack_file
 from automation.errors import Kind, Stopped
+from automation.policy import settings as policy
+from control_plane.store.launches import Launch
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a launch's stack is.
+
+    Attributes:
+        folder: of the Pulumi program.
+        stack: the stack's name.
+        is_persons: whether it is a person's own, which has been there before and stays.
+    """
+
+    folder: Path
+    stack: str
+    is_persons: bool
+
+    def api_key(self) -> str:
+        """Return the key of the stack's node, which only the stack holds.
+
+        Raises:
+            Stopped: the stack has no node, or can't be read.
+            FileNotFoundError: the folder is not there.
+        """
+        return str(outputs.read(self.folder, self.stack, show_secrets=True)["apiKey"])
 
 
 @dataclass(frozen=True)
@@ -41,8 +67,14 @@ class Template:
                 "copy one of the examples, Pulumi.dev.yaml to Pulumi.gcp.yaml, and fill it in",
             )
 
+    def site_of(self, launch: Launch) -> Site:
+        """Return where a launch's stack is, or would be."""
+        if launch.stack is not None:
+            return Site(Path(launch.stack["project"]), str(launch.stack["stack"]), is_persons=True)
+        return Site(self.folder_of(launch.id), launch.id, is_persons=False)
+
     def folder_of(self, launch_id: str) -> Path:
-        """Return where a launch's folder is, or would be."""
+        """Return where a launch's own folder is, or would be."""
         return self.folder / launch_id
 
     def prepare(self, launch_id: str) -> Path:
@@ -61,20 +93,13 @@ class Template:
         for plugin in found.get("plugins", {}).get("providers", ()):
             plugin["path"] = str(project / plugin["path"])
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(found, sort_keys=False))
+        if policy.exists(project):
+            shutil.copy(project / policy.FILE, folder)
         # Written last and at once: where it is, the folder is whole.
         partial = settings.with_suffix(".partial")
         partial.write_text(stack_file.path_of(project, self.stack).read_text())
         partial.replace(settings)
         return folder
-
-    def api_key(self, launch_id: str) -> str:
-        """Return the key of a launch's node, which only its stack holds.
-
-        Raises:
-            Stopped: the stack has no node, or can't be read.
-            FileNotFoundError: the launch has no folder.
-        """
-        return str(outputs.read(self.folder_of(launch_id), launch_id, show_secrets=True)["apiKey"])
 
     def forget(self, launch_id: str) -> None:
         """Remove the folder of a launch that has nothing left in any cloud."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from automation import outputs
 from automation.errors import Stopped
-from control_plane import leftovers
+from control_plane import leftovers, presence
 from control_plane.interruptions import NOTICE_SECONDS, Interruptions
 from control_plane.mailboxes import Mailboxes
 from control_plane.probe import Health, Probe
+from control_plane.project import Site
 from control_plane.services import Services
 from control_plane.store.nodes import Node, State
 from provider.status import Mailbox
@@ -43,7 +45,7 @@ class Registry:
         self._services = services
         self._ask = ask or self._ask_node
         self._interruptions = Interruptions(services)
-        self._mailboxes = Mailboxes(services.template)
+        self._mailboxes = Mailboxes(self._site_of)
         self._read = read or self._mailboxes.read
         self._warned: set[str] = set()
         self._stop = threading.Event()
@@ -72,7 +74,7 @@ class Registry:
 
     def look_at_nodes(self) -> None:
         """Ask each node for its health, and end those that have had their time."""
-        nodes = [node for node in self._services.nodes.all(gone=False) if node.state not in _ON_THEIR_WAY]
+        nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
 
@@ -94,6 +96,16 @@ class Registry:
             services.workflows.adopt(dead)
             # Only now: whoever dies in between leaves them to the next.
             services.servers.forget(dead, seconds)
+        # Commands of this host record what they do in its own database.
+        commands = [] if services.settings.database else presence.dead()
+        if commands:
+            log.warning("taking over the work of %s, which has died", ", ".join(commands))
+            services.workflows.adopt(commands)
+            for launch in services.launches.open():
+                if launch.server in commands:
+                    # One that had not come to its workflow yet has none that could be adopted.
+                    services.workflows.submit(launch.id)
+            presence.forget(commands)
 
     def sweep(self) -> None:
         """Try again to delete what was left behind, and forget what is old."""
@@ -102,7 +114,8 @@ class Registry:
         for launch in leftovers.look(folders, services.launches, services.nodes).ended:
             services.take_down(launch.id)
         for node in services.nodes.all("evicted"):
-            services.take_down(node.launch_id)
+            if not self._site_of(node).is_persons:
+                services.take_down(node.launch_id)
         self._interruptions.try_again()
         # What is forgotten is not deleted any more: a launch is kept for as long as something of it may be left.
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
@@ -110,10 +123,16 @@ class Registry:
 
     def _look_at(self, node: Node) -> None:
         now = time.time()
-        if now > node.expires_at:
+        site = self._site_of(node)
+        if node.state in _ON_THEIR_WAY and not site.is_persons:
+            return
+        if now > node.expires_at and not site.is_persons:
             self._end(node, "its lifetime is over")
             return
         health = self._ask(node)
+        if health.problem and site.is_persons:
+            self._silent_in(site, node, health.problem)
+            return
         if health.problem:
             self._silent(node, now, health.problem)
             return
@@ -131,7 +150,7 @@ class Registry:
         probe = self._probes.get(node.id)
         if probe is None:
             try:
-                key = self._services.template.api_key(node.launch_id)
+                key = self._site_of(node).api_key()
             except (Stopped, OSError) as error:
                 return Health(f"its stack does not tell its key: {error}")
             probe = self._probes[node.id] = Probe(node.endpoint, node.certificate, key)
@@ -157,6 +176,21 @@ class Registry:
             nodes.set_state(node.id, "unhealthy", why, unless=_ON_THEIR_WAY)
             return
         self._interruptions.silent(node, f"silent for {silent:.0f} s: {why}")
+
+    def _silent_in(self, site: Site, node: Node, why: str) -> None:
+        """Look what has become of a node in a person's own stack, which is that person's to take down."""
+        try:
+            there = outputs.read(site.folder, site.stack, show_secrets=False)["endpoint"] == node.endpoint
+        except (Stopped, OSError) as error:
+            there = not (isinstance(error, Stopped) and error.code in outputs.WITHOUT_NODE)
+        if there:
+            hint = f"liftoff destroy --stack {site.stack} takes down what is left of it"
+            self._services.nodes.set_state(node.id, "unhealthy", f"{why}; {hint}", unless=_ON_THEIR_WAY)
+        else:
+            self._services.nodes.set_state(node.id, "gone", "its stack has it no more")
+
+    def _site_of(self, node: Node) -> Site:
+        return self._services.template.site_of(self._services.launches.get(node.launch_id))
 
     def _end(self, node: Node, why: str) -> None:
         self._services.nodes.set_state(node.id, "terminating", why)

@@ -118,6 +118,7 @@ def _in_short(launch: Launch, node: Node | None) -> dict[str, Any]:
         "job_id": launch.id,
         "model_name": launch.request["model_name"],
         "request": dict(launch.request),
+        "stack": None if launch.stack is None else launch.stack["stack"],
         "status": launch.status,
         "stage": launch.stage,
         "percentage": round(launch.percent, 1),

@@ -54,7 +54,17 @@ class Workflows:
         for name in (_LAUNCHES, _TAKE_DOWNS):
             DBOS.register_queue(name, worker_concurrency=self._engines, polling_interval_sec=_POLL_SECONDS)
         for launch in self._launches.open():
-            self.submit(launch.id)
+            # That of a person's own stack is carried out by the command that began it.
+            if launch.stack is None:
+                self.submit(launch.id)
+
+    def carry_out(self, launch_id: str) -> None:
+        """Carry one launch out in a process that takes nothing else from the queue, and return when it has ended."""
+        DBOS.listen_queues([])
+        DBOS.launch()
+        with SetWorkflowID(launch_id):
+            handle = DBOS.start_workflow(self._launch, launch_id)
+        handle.get_result()
 
     def submit(self, launch_id: str) -> None:
         """Put a launch into the queue; it is there once, however often it is put."""

@@ -118,6 +118,11 @@ def _await_ready(inputs: ReadinessInputs, operation: Operation) -> Mailbox:
         mailbox = _newest(bucket, key, inputs, last)
         if mailbox is not None and mailbox is not last:
             now = status.status_of(mailbox)
+            added = status.added_lines(last.log if last else (), mailbox.log)
+            if added:
+                operation.say(status.render_log(added))
+                # The status is what stays on show.
+                operation.say(status.render(shown))
             for step in (*status.passed_since(shown.stage, mailbox), now):
                 if step != shown:
                     operation.say(status.render(step))

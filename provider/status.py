@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Final, Literal, Self
@@ -46,6 +47,7 @@ _LINE: Final = re.compile(
     r"(?:: (?P<message>.+))?"
 )
 _STAGES: Final = {stage.title: stage for stage in Stage}
+_LOG_MARK: Final = "Log of the node:"
 
 
 def render(status: Status) -> str:
@@ -70,6 +72,25 @@ def _one_line(text: str) -> str:
 def printable(text: str) -> str:
     """Return text with a plain space for each control character and each kind of space."""
     return "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+
+
+def render_log(lines: Sequence[str]) -> str:
+    """Return lines of the node's own log as one text that is no status line."""
+    return "\n".join((_LOG_MARK, *lines))
+
+
+def parse_log(text: str) -> list[str] | None:
+    """Return the lines that `render_log` was given, or None for any other text."""
+    first, *lines = text.rstrip("\n").split("\n")
+    return lines if first == _LOG_MARK else None
+
+
+def added_lines(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return what the end of a log has that an earlier look at its end did not have."""
+    for size in range(min(len(before), len(now)), 0, -1):
+        if list(before[-size:]) == list(now[:size]):
+            return list(now[size:])
+    return list(now)
 
 
 PhaseName = Literal["install", "weights", "serve"]

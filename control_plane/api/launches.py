@@ -112,7 +112,8 @@ def destroy(job_id: JobId, parts: Parts) -> shapes.Launch:
     node = parts.nodes.of_launch(job_id)
     if node is not None:
         parts.nodes.set_state(node.id, "terminating", "somebody asked for it")
-    if found.has_ended and job_id in parts.template.kept():
+    has_something = job_id in parts.template.kept() if found.stack is None else node is not None
+    if found.has_ended and has_something:
         parts.take_down(job_id)
     return told.launch_in_full(found, parts.launches, parts.nodes)
 

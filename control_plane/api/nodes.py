@@ -1,9 +1,10 @@
 """The nodes that answered."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from automation import outputs
 from automation.errors import Stopped
 from control_plane import told
 from control_plane.api import access, shapes
@@ -12,9 +13,6 @@ from control_plane.api.allowed import IDENTIFIER
 from control_plane.api.problems import Problem, documented
 
 NodeId = Annotated[str, Path(max_length=200, pattern=IDENTIFIER, description="the node's id")]
-_WITHOUT_KEY: Final = frozenset({"stack_missing", "no_node"})
-"""What the stack of a node says that is being taken down."""
-
 router = APIRouter(prefix="/admin/nodes", tags=["nodes"])
 
 
@@ -36,12 +34,13 @@ def access_to(node_id: NodeId, parts: Parts) -> shapes.Access:
     found = parts.nodes.get(node_id)
     if found.state == "gone":
         raise _gone(node_id)
-    if not parts.template.folder_of(found.launch_id).exists():
+    site = parts.template.site_of(parts.launches.get(found.launch_id))
+    if not site.folder.exists():
         raise _gone(node_id)
     try:
-        key = parts.template.api_key(found.launch_id)
+        key = site.api_key()
     except Stopped as error:
-        if error.code in _WITHOUT_KEY:
+        if error.code in outputs.WITHOUT_NODE:
             raise _gone(node_id) from error
         raise
     return shapes.Access(

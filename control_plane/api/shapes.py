@@ -161,6 +161,7 @@ class LaunchInShort(Shape):
     job_id: str
     model_name: str
     request: LaunchAsked
+    stack: str | None = Field(description="the person's own stack in which it is; null where it has one of its own")
     status: LaunchStatus
     stage: str
     percentage: Annotated[float, Field(ge=0, le=100)]

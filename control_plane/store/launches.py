@@ -21,14 +21,16 @@ EventKind = Literal["status", "note", "attempt", "launch", "log"]
 
 _SAMPLE: Final = 20
 """How many earlier launches an estimate is made from."""
+_NOWHERE: Final = {"kind": "unknown", "code": "interrupted", "stage": "", "resource": "", "log": []}
 _INTERRUPTED: Final = {
-    "kind": "unknown",
-    "code": "interrupted",
-    "stage": "",
-    "resource": "",
+    **_NOWHERE,
     "message": "the server ended while this was tried, and the offer can't be tried again",
     "hint": "look at the launch's notes for the reason",
-    "log": [],
+}
+_TAKEN_OVER: Final = {
+    **_NOWHERE,
+    "message": "what carried it out has died; a later launch of the same stack takes over what it made",
+    "hint": "look at the later launch",
 }
 
 
@@ -74,6 +76,7 @@ class Launch:
     ended_at: float | None
     error: Mapping[str, Any] | None
     server: str | None
+    stack: Mapping[str, Any] | None
 
     @property
     def has_ended(self) -> bool:
@@ -98,8 +101,25 @@ class Launches:
         self._database = database
         self._ring = ring
 
-    def add(self, launch_id: str, request: Mapping[str, Any], idempotency_key: str | None) -> tuple[str, bool]:
+    def add(
+        self,
+        launch_id: str,
+        request: Mapping[str, Any],
+        idempotency_key: str | None,
+        *,
+        stack: Mapping[str, Any] | None = None,
+        server: str | None = None,
+        plan: Sequence[Offer] = (),
+    ) -> tuple[str, bool]:
         """Record a launch before anything is asked of any cloud.
+
+        Args:
+            launch_id: its id.
+            request: what is asked for.
+            idempotency_key: the caller's name for it; None where it has none.
+            stack: the person's own stack in which it is; None where it is to have one of its own.
+            server: who works on it, where that is known beforehand.
+            plan: the offers to try, where they are known beforehand.
 
         Returns:
             The launch's id, and whether it is new: the same key gives the launch that has it already.
@@ -113,8 +133,10 @@ class Launches:
             "stage": Stage.VALIDATE.title,
             "percent": 0.0,
             "message": "",
-            "plan": [],
+            "plan": [offer.model_dump(mode="json") for offer in plan],
             "created_at": now,
+            "server": server,
+            "stack": dict(stack) if stack is not None else None,
         }
         try:
             with self._database.transaction() as connection:
@@ -162,6 +184,13 @@ class Launches:
     def open(self) -> list[Launch]:
         """Return the launches that have not ended, oldest first."""
         query = _COLUMNS.where(launches.c.ended_at.is_(None)).order_by(launches.c.created_at, launches.c.id)
+        with self._database.transaction() as connection:
+            return [_launch(row) for row in connection.execute(query)]
+
+    def of_stack(self, project: str, stack: str) -> list[Launch]:
+        """Return the launches of a person's own stack, newest first."""
+        mine = and_(_OWN["project"].as_string() == project, _OWN["stack"].as_string() == stack)
+        query = _COLUMNS.where(launches.c.stack.is_not(None), mine).order_by(launches.c.created_at.desc())
         with self._database.transaction() as connection:
             return [_launch(row) for row in connection.execute(query)]
 
@@ -282,13 +311,25 @@ class Launches:
         with self._telling(launch_id) as connection:
             _end(connection, launch_id, outcome, message, error)
 
+    def end_interrupted(self, launch_id: str) -> None:
+        """Record that a launch ended with the process that carried it out, and that a later one takes over."""
+        with self._telling(launch_id) as connection:
+            running = select(attempts.c.number).where(attempts.c.launch_id == launch_id, attempts.c.state == "running")
+            for number in list(connection.scalars(running)):
+                _end_attempt(connection, launch_id, number, _TAKEN_OVER)
+            _end(connection, launch_id, "failed", str(_TAKEN_OVER["message"]), _TAKEN_OVER)
+
     def succeed(self, node: Node) -> bool:
-        """Record a launch's node and its end, both or neither; return False where it was cancelled or has ended."""
+        """Record a launch's node and its end, both or neither; return False where it was cancelled or has ended.
+
+        A node that the launch's stack had before is no longer there, or is the same machine: it has gone.
+        """
         with self._telling(node.launch_id) as connection:
             running = and_(launches.c.id == node.launch_id, launches.c.status == "running")
             # Taken for writing first, so that nobody cancels it in between.
             if not connection.execute(update(launches).where(running).values(message=node.endpoint)).rowcount:
                 return False
+            _replace(connection, node)
             connection.execute(insert(nodes).values({**node.__dict__, **_restore(connection, node)}))
             _end(connection, node.launch_id, "succeeded", node.endpoint, None)
         return True
@@ -365,7 +406,9 @@ _COLUMNS: Final = select(
     launches.c.ended_at,
     launches.c.error,
     launches.c.server,
+    launches.c.stack,
 )
+_OWN: Final = launches.c.stack
 
 
 def _launch(row: Row[*tuple[Any, ...]]) -> Launch:
@@ -391,6 +434,18 @@ def _end(
         on = and_(stages.c.launch_id == launch_id, stages.c.ended_at.is_(None))
         connection.execute(update(stages).where(on).values(ended_at=now))
         _record(connection, launch_id, "launch", {"status": outcome}, now)
+
+
+def _replace(connection: Connection, node: Node) -> None:
+    """Let the node go that the stack of a new one had before, if that is a person's own."""
+    own = connection.scalar(select(launches.c.stack).where(launches.c.id == node.launch_id))
+    if own is None:
+        return
+    same = and_(_OWN["project"].as_string() == own["project"], _OWN["stack"].as_string() == own["stack"])
+    before = select(launches.c.id).where(launches.c.stack.is_not(None), same)
+    there = and_(nodes.c.launch_id.in_(before), nodes.c.ended_at.is_(None))
+    reason = f"its stack was launched again: {node.launch_id}"
+    connection.execute(update(nodes).where(there).values(state="gone", state_reason=reason, ended_at=time.time()))
 
 
 def _end_attempt(connection: Connection, launch_id: str, number: int, error: Mapping[str, Any] | None) -> None:

@@ -66,6 +66,8 @@ launches: Final = Table(
     Column("error", JSON(none_as_null=True), nullable=True),
     # NULL: no server works on it.
     Column("server", String(200), nullable=True),
+    # NULL: its stack is its own, and is made and removed with it.
+    Column("stack", JSON(none_as_null=True), nullable=True),
     _one_of("status", LAUNCH_STATUSES),
     CheckConstraint("percent >= 0 AND percent <= 100", name="percent_is_one"),
     CheckConstraint("(ended_at IS NOT NULL) = (status IN ('succeeded', 'failed', 'cancelled'))", name="end_has_a_time"),

@@ -253,6 +253,7 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
         ("launches", "ended_at"),
         ("launches", "error"),
         ("launches", "server"),
+        ("launches", "stack"),
         ("attempts", "started_at"),
         ("attempts", "ended_at"),
         ("attempts", "error"),
@@ -272,12 +273,13 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
 def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database, launches: Launches) -> None:
     launches.add("a", REQUEST, None)
     full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
-    empty = {"started_at", "ended_at", "error", "node", "estimated_seconds_left"}
+    empty = {"started_at", "ended_at", "error", "node", "estimated_seconds_left", "stack"}
     assert {name for name, value in full.items() if value is None} == empty
     assert (full["status"], full["waiting_before"], full["attempts"], full["timeline"]) == ("queued", 0, [], [])
     assert json.loads(json.dumps(full)) == full
     short = told.launch_in_short(launches.page(None, 10, None)[0], None).model_dump(mode="json")
-    assert {name for name, value in short.items() if value is None} == {"started_at", "ended_at", "error", "node"}
+    empty = {"started_at", "ended_at", "error", "node", "stack"}
+    assert {name for name, value in short.items() if value is None} == empty
     assert [launch.server for launch in launches.open()] == [None]
     (event,) = launches.events_of("a", 0)
     assert told.event_data(event.kind, event.data, event.at)["status"] == "queued"

@@ -170,3 +170,25 @@ def test_a_stage_that_was_over_between_two_letters_is_told_all_the_same() -> Non
     ]
     assert status.passed_since(Stage.LOAD, both_done) == []
     assert status.passed_since(Stage.SERVE, both_done) == []
+
+
+def test_lines_of_the_nodes_log_are_no_status_and_come_back_as_they_were() -> None:
+    text = status.render_log(["Installing", "90.0% Starting vLLM"])
+    assert status.parse(text) is None
+    assert status.parse_log(text) == ["Installing", "90.0% Starting vLLM"]
+    assert status.parse_log("90.0% Starting vLLM") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "added"),
+    [
+        ([], ["a", "b"], ["a", "b"]),
+        (["a", "b"], ["a", "b"], []),
+        (["a", "b", "c"], ["b", "c", "d"], ["d"]),
+        (["a", "a"], ["a", "a", "a"], ["a"]),
+        (["a", "b"], ["x", "y"], ["x", "y"]),
+        (["a", "b", "c", "d"], ["c", "d"], []),
+    ],
+)
+def test_of_a_rolling_log_only_what_is_new_is_told(before: list[str], now: list[str], added: list[str]) -> None:
+    assert status.added_lines(before, now) == added

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from automation import backend, session
+from automation import backend, plan, session
+from automation.errors import LaunchFailure
+from automation.offers import Offer
 from automation.stages import Event
 from automation.worker import Request, Resource, Result
+from control_plane.store.blocks import Blocks
+from control_plane.store.database import Database, sqlite_url
 from provider.resource import Refused
 from provider.status import Status
 
@@ -102,6 +106,34 @@ class Listener:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+class Watcher:
+    """Nobody who keeps what happens to the offers of a plan."""
+
+    def skipped(self, offer: Offer, reason: str) -> None:
+        pass
+
+    def trying(self, offer: Offer) -> None:
+        pass
+
+    def happened(self, event: Event) -> None:
+        pass
+
+    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        pass
+
+    def gave_up(self) -> None:
+        pass
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[plan.Record]:
+    """A plan that nobody has begun before."""
+    database = Database(sqlite_url(tmp_path / "control-plane.sqlite"))
+    database.migrate()
+    yield plan.Record("launch-1", Watcher(), begun=False, blocks=Blocks(database))
+    database.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automation import cloud_errors, errors, failover
-from automation.blocked import Block, Blocked, after_interruption
+from automation.blocked import Block, after_interruption
 from automation.errors import Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Listing, Offer, Wanted, offers
@@ -89,9 +89,22 @@ class Clock:
         return False
 
 
+class Blocked:
+    """What launches have found full, in memory."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+
+    def add(self, block: Block) -> None:
+        self._blocks.append(block)
+
+    def active(self, now: float) -> tuple[Block, ...]:
+        return tuple(block for block in self._blocks if block.until > now)
+
+
 @pytest.fixture
-def blocked(tmp_path: Path) -> Blocked:
-    return Blocked(tmp_path / "blocked.sqlite")
+def blocked() -> Blocked:
+    return Blocked()
 
 
 def run(plan: list[Offer], site: FakeSite, blocked: Blocked, clock: Clock | None = None) -> failover.PlanResult:
@@ -237,13 +250,6 @@ def test_a_full_spot_market_says_nothing_of_on_demand(blocked: Blocked) -> None:
     assert site.tried[-1].spot is False
 
 
-def test_of_two_blocks_the_longer_counts(blocked: Blocked) -> None:
-    blocked.add(Block("aws", "", "", "", "", 500.0, "long"))
-    blocked.add(Block("aws", "", "", "", "", 300.0, "short"))
-    assert [(block.until, block.code) for block in blocked.active(0.0)] == [(500.0, "long")]
-    assert blocked.active(500.0) == ()
-
-
 FAILURES = [None, WRONG, UNKNOWN, BOOT] + [
     errors.classify(row.example, Stage.REQUEST)
     for provider in cloud_errors.PROVIDERS
@@ -252,12 +258,9 @@ FAILURES = [None, WRONG, UNKNOWN, BOOT] + [
 
 
 @given(st.lists(st.sampled_from(FAILURES), min_size=40, max_size=40), st.integers(1, 6))
-def test_a_plan_always_ends_and_leaves_a_node_or_nothing(
-    tmp_path_factory: pytest.TempPathFactory, script: list[LaunchFailure | None], count: int
-) -> None:
-    blocked = Blocked(tmp_path_factory.mktemp("blocked") / "blocked.sqlite")
+def test_a_plan_always_ends_and_leaves_a_node_or_nothing(script: list[LaunchFailure | None], count: int) -> None:
     site = FakeSite(*script)
-    ended = run([offer(zone=f"eu-west-{n}a") for n in range(count)], site, blocked)
+    ended = run([offer(zone=f"eu-west-{n}a") for n in range(count)], site, Blocked())
     assert site.there == ended.ok
     assert len(ended.attempts) >= 1
 

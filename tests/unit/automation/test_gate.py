@@ -104,7 +104,9 @@ def offer(instance_type: str, zone: str = "", price: float = 0.1) -> Offer:
     )
 
 
-def test_a_plan_passes_over_what_a_rule_forbids_and_previews_each_cloud_once(engine: Engine, project: Path) -> None:
+def test_a_plan_passes_over_what_a_rule_forbids_and_previews_each_cloud_once(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
     declared = json.loads((project / "Pulumi.yaml").read_text())
     for key in ("region", "zone", "instanceType", "spot"):
         declared["config"][f"liftoff:{key}"] = {"default": ""}
@@ -116,7 +118,7 @@ def test_a_plan_passes_over_what_a_rule_forbids_and_previews_each_cloud_once(eng
     engine.plays["up"] = (failed, Result(ok=False, text="update failed"))
     engine.then["up"] = [([], Result(ok=True))]
     offers = [offer("large"), offer("small", price=9.0), offer("small", "a"), offer("small", "b")]
-    ended, _ = planning.launch(LaunchRequest(project, "dev"), offers, Listener(), Interrupts(), gate=Gate())
+    ended = planning.launch(LaunchRequest(project, "dev"), offers, Listener(), Interrupts(), record, gate=Gate())
     assert [one.skipped.startswith(FORBIDDEN) for one in ended.attempts] == [True, True, False, False]
     assert "the type is 'large'; allowed: small*" in ended.attempts[0].skipped
     assert "6570.00 USD a month" in ended.attempts[1].skipped
@@ -124,14 +126,16 @@ def test_a_plan_passes_over_what_a_rule_forbids_and_previews_each_cloud_once(eng
     assert ended.ok
 
 
-def test_a_plan_is_told_why_the_preview_of_an_offer_failed(engine: Engine, project: Path) -> None:
+def test_a_plan_is_told_why_the_preview_of_an_offer_failed(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
     declared = json.loads((project / "Pulumi.yaml").read_text())
     for key in ("region", "zone", "instanceType", "spot"):
         declared["config"][f"liftoff:{key}"] = {"default": ""}
     (project / "Pulumi.yaml").write_text(json.dumps(declared))
     error = Event(1, 0.0, "diagnostic", message="UnauthorizedOperation: You are not authorized", severity="error")
     engine.plays["preview"] = ([error], Result(ok=False, text="preview failed"))
-    ended, _ = planning.launch(LaunchRequest(project, "dev"), [offer("a")], Listener(), Interrupts(), gate=Gate())
+    ended = planning.launch(LaunchRequest(project, "dev"), [offer("a")], Listener(), Interrupts(), record, gate=Gate())
     (attempt,) = ended.attempts
     assert attempt.failure is not None
     assert attempt.failure.kind is Kind.CREDENTIALS

@@ -45,12 +45,14 @@ def _offers_can_be_set(project: Path) -> None:
     (project / "Pulumi.yaml").write_text(json.dumps(declared))
 
 
-def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(engine: Engine, project: Path) -> None:
+def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False, text="update failed"))
     engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
     listener = Listener()
     plan = [offer("r1", "a"), offer("r1", "b")]
-    ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, listener, Interrupts())
+    ended = planning.launch(LaunchRequest(project, "dev"), plan, listener, Interrupts(), record)
     assert ended.ok
     assert engine.asked == ["resources", "up", "destroy", "up"]
     assert engine.requests[2].only_types >= {SESSION.type, MACHINE.type, "aws:ec2/instance:Instance"}
@@ -59,39 +61,39 @@ def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(
     assert any("next: local.2x8" in note for note in listener.notes)
 
 
-def test_everything_goes_before_another_region_is_tried(engine: Engine, project: Path) -> None:
+def test_everything_goes_before_another_region_is_tried(engine: Engine, project: Path, record: planning.Record) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False, text="update failed"))
     engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
-    ended, _ = planning.launch(LaunchRequest(project, "dev"), [offer("r1"), offer("r2")], Listener(), Interrupts())
+    ended = planning.launch(LaunchRequest(project, "dev"), [offer("r1"), offer("r2")], Listener(), Interrupts(), record)
     assert ended.ok
     assert engine.asked == ["resources", "up", "destroy", "up"]
     assert engine.requests[2].only_types == frozenset()
 
 
 def test_a_machine_that_was_refused_leaves_nothing_to_clear_and_the_next_process_is_there_already(
-    engine: Engine, project: Path
+    engine: Engine, project: Path, record: planning.Record
 ) -> None:
     asking = event("pre", "LocalMachine", op="create")
     refused = event("diagnostic", "LocalMachine", message=FULL, severity="error")
     engine.plays["up"] = ([asking, refused], Result(ok=False, text="update failed"))
     engine.then["up"] = [([asking], Result(ok=True, outputs={"endpoint": "https://h"}))]
     plan = [offer("r1", "a"), offer("r1", "b"), offer("r1", "c")]
-    ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts())
+    ended = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts(), record)
     assert ended.ok
     assert engine.asked == ["resources", "up", "up"]
     assert engine.started == [(), (), ("components.local",), ("components.local",)]
     assert engine.commands == ["dismiss"]
 
 
-def test_a_stack_that_has_a_node_is_not_used_for_a_plan(engine: Engine, project: Path) -> None:
+def test_a_stack_that_has_a_node_is_not_used_for_a_plan(engine: Engine, project: Path, record: planning.Record) -> None:
     engine.plays["resources"] = ([], Result(ok=True, resources=(MACHINE,)))
     with pytest.raises(Stopped, match="has 1 resources") as caught:
-        planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts())
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts(), record)
     assert caught.value.kind is Kind.CONFIGURATION
     assert engine.asked == ["resources"]
 
 
-def test_a_plan_without_offers_asks_nobody(engine: Engine, project: Path) -> None:
+def test_a_plan_without_offers_asks_nobody(engine: Engine, project: Path, record: planning.Record) -> None:
     with pytest.raises(Stopped, match="no offer fits"):
-        planning.launch(LaunchRequest(project, "dev"), [], Listener(), Interrupts())
+        planning.launch(LaunchRequest(project, "dev"), [], Listener(), Interrupts(), record)
     assert engine.asked == []

@@ -24,6 +24,7 @@ class Noted:
     def __init__(self, conductor: Conductor, launches: Launches, url: str, server: str, engines: int) -> None:
         self.submitted: list[str] = []
         self.taken_down: list[str] = []
+        self.adopted: list[str] = []
         self.carry_out: Callable[[str], object] = lambda _: None
 
     def start(self) -> None:
@@ -37,7 +38,7 @@ class Noted:
         self.taken_down.append(launch_id)
 
     def adopt(self, dead: Sequence[str]) -> None:
-        pass
+        self.adopted += dead
 
     def stop(self) -> None:
         pass

@@ -8,6 +8,10 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import update
 
+from automation import outputs
+from automation.errors import Kind, Stopped
+from control_plane import presence
+from control_plane.own_stack import OwnStack
 from control_plane.probe import Health
 from control_plane.registry import Registry
 from control_plane.services import Services
@@ -15,6 +19,7 @@ from control_plane.store.launches import UnknownLaunch
 from control_plane.store.nodes import Node
 from control_plane.store.tables import launches, nodes
 from control_plane.told import node_of
+from provider import places
 from provider.status import Mailbox
 from tests.unit.control_plane.conftest import Noted
 from tests.unit.control_plane.story import ERROR, OFFER, Story
@@ -327,3 +332,91 @@ def test_a_launch_is_not_forgotten_while_something_of_it_may_be_left(services: S
     assert services.launches.get(left).status == "failed"
     with pytest.raises(UnknownLaunch):
         services.launches.get(gone)
+
+
+@pytest.fixture
+def own(services: Services, story: Story, monkeypatch: pytest.MonkeyPatch) -> Round:
+    """A node in a person's own stack, which the stack's state still has."""
+    launch_id = story.succeeded()
+    stack = OwnStack(project="/tmp", stack="dev", model=None, config={}, keep=False).model_dump(mode="json")
+    with services.database.transaction() as connection:
+        connection.execute(update(launches).values(stack=stack))
+    made = Round(services, launch_id)
+    made.health = SILENT
+    node = services.nodes.of_launch(launch_id)
+    assert node is not None
+    monkeypatch.setattr(outputs, "read", lambda *_, **__: {"endpoint": node.endpoint})
+    return made
+
+
+def test_a_node_of_a_persons_own_stack_is_that_persons_to_take_down(own: Round, queue: Noted) -> None:
+    own.past(expires_at=time.time() - 1, last_healthy_at=time.time() - 3600)
+    assert own.look() == "unhealthy"
+    node = own.services.nodes.of_launch(own.launch_id)
+    assert node is not None
+    assert "liftoff destroy --stack dev" in node.state_reason
+    assert queue.taken_down == []
+    own.health = IDLE
+    assert own.look() == "healthy"
+
+
+def test_a_node_of_a_persons_own_stack_that_is_taken_back_is_told_of_and_left_to_that_person(
+    own: Round, queue: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.keep()
+    own.letter = letter()
+    assert own.read() == "interrupted"
+    assert own.look() == "interrupted"
+    own.letter = letter(**DRAINED)
+    assert own.read() == "evicted"
+    assert "liftoff destroy --stack dev" in own.node.state_reason
+    own.registry.sweep()
+    assert (queue.taken_down, queue.submitted, own.node.relaunched_as) == ([], [], None)
+    assert len(own.services.blocks.active(time.time())) == 1
+    assert own.look() == "evicted"
+    monkeypatch.setattr(outputs, "read", lambda *_, **__: {"endpoint": "https://192.0.2.1"})
+    assert own.look() == "gone"
+
+
+@pytest.mark.parametrize("code", ["stack_missing", "no_node"])
+def test_a_node_that_its_stack_has_no_more_has_gone(own: Round, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    def read(*_: object, **__: object) -> dict[str, str]:
+        raise Stopped(Kind.CONFIGURATION, code, "nothing there", "launch it")
+
+    monkeypatch.setattr(outputs, "read", read)
+    assert own.look() == "gone"
+
+
+def test_a_node_in_whose_place_its_stack_has_another_has_gone(own: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "read", lambda *_, **__: {"endpoint": "https://192.0.2.1"})
+    assert own.look() == "gone"
+
+
+def test_what_a_command_of_this_host_left_when_it_died_is_gone_on_with(
+    services: Services, story: Story, queue: Noted
+) -> None:
+    with presence.held() as alive:
+        with presence.held() as dead:
+            pass
+        (places.state_folder() / "commands" / dead).touch()
+        stack = OwnStack(project="/tmp", stack="dev", model=None, config={}, keep=False).model_dump(mode="json")
+        request = services.launches.get(story.queued()).request
+        for server in (alive, dead):
+            services.launches.add(f"launch-of-{server}", request, None, stack=stack, server=server)
+        Registry(services).look_at_servers()
+        assert queue.submitted == [f"launch-of-{dead}"]
+        assert queue.adopted == [dead]
+        Registry(services).look_at_servers()
+        assert queue.adopted == [dead]
+
+
+def test_of_two_launches_of_one_stack_the_earlier_is_not_carried_out_any_more(services: Services, story: Story) -> None:
+    stack = OwnStack(project="/tmp", stack="dev", model=None, config={}, keep=False).model_dump(mode="json")
+    request = services.launches.get(story.queued()).request
+    for name in ("launch-old", "launch-new"):
+        services.launches.add(name, request, None, stack=stack, server="command-x")
+        time.sleep(0.001)
+    services.conductor.carry_out("launch-old")
+    ended = services.launches.get("launch-old")
+    assert (ended.status, ended.error and ended.error["code"]) == ("failed", "interrupted")
+    assert not services.launches.get("launch-new").has_ended
