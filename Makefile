@@ -24,6 +24,10 @@ help: ## List the targets
 launch: setup engine images ## Launch the stack STACK (dev: a machine of this host) and wait for its endpoint
 	$(LIFTOFF) launch --stack $(STACK)
 
+.PHONY: serve
+serve: setup engine images ## Start the API and the launch page, for launches from the settings of the stack STACK
+	$(LIFTOFF) serve --stack $(STACK)
+
 .PHONY: destroy
 destroy: setup engine ## Destroy the stack STACK and what it made
 	$(LIFTOFF) destroy --stack $(STACK)
@@ -51,8 +55,8 @@ packages: ## Install the Debian packages that local machines need
 	@engine/debian.sh
 
 .PHONY: test-packages
-test-packages: ## Install the Debian packages that the tests need: a browser and PostgreSQL
-	@engine/debian.sh chromium postgresql
+test-packages: ## Install the Debian packages that the tests need: a browser, PostgreSQL, jq
+	@engine/debian.sh chromium postgresql jq
 
 .PHONY: images
 images: setup packages ## Build what local machines boot from, and the local S3 server

@@ -31,6 +31,7 @@ class LaunchRequest:
         model: name under which the model is served; None takes the stack's.
         config: values that override the stack's.
         keep: leave what was made when the launch fails.
+        secrets_of: project and name of a stack that has the same secrets; None where the stack itself is there.
     """
 
     project: Path
@@ -38,6 +39,7 @@ class LaunchRequest:
     model: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
+    secrets_of: tuple[Path, str] | None = None
 
 
 @dataclass(frozen=True)

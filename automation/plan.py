@@ -92,7 +92,9 @@ def launch(
         validate(request.project, request.stack, {**config, **_with_keys(request, offer)})
     why_not: WhyNot | None = None
     if checker is not None:
-        plan, why_not = checker.plan(Stack(request.project, request.stack, config), plan, reporter.note)
+        plan, why_not = checker.plan(
+            Stack(request.project, request.stack, config, request.secrets_of), plan, reporter.note
+        )
     with Session(request.project, request.stack, interrupts, reporter, record.launch_id) as session:
         session.journal.write(
             "plan",

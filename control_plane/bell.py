@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 
@@ -28,15 +28,21 @@ class Bell:
 
     def __init__(self) -> None:
         self._ears: dict[str, set[Ear]] = defaultdict(set)
+        self._rung: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def ring(self, launch_id: str) -> None:
         """Wake everybody who listens for a launch."""
         with self._lock:
+            self._rung[launch_id] += 1
             ears = list(self._ears.get(launch_id, ()))
         for ear in ears:
             if not ear.loop.is_closed():
                 ear.loop.call_soon_threadsafe(ear.heard.set)
+
+    def times_rung(self, launch_id: str) -> int:
+        """Return how often it has rung for a launch."""
+        return self._rung[launch_id]
 
     def listen(self, launch_id: str) -> Ear:
         """Begin to listen; whoever does has to end it with `leave`."""

@@ -130,7 +130,10 @@ class Conductor:
             if not launch.percent:
                 listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
             folder = self._template.prepare(launch.id)
-            request = LaunchRequest(folder, launch.id, config=asked.config(stack_file.read(folder, launch.id, {})))
+            config = asked.config(stack_file.read(folder, launch.id, {}))
+            template = (self._template.project, self._template.stack)
+            # The launch's own stack is there only once it has begun.
+            request = LaunchRequest(folder, launch.id, config=config, secrets_of=template)
         todo = self._plan_left(launch, asked, request, listener)
         if own is not None and own.after == "offers":
             todo = replace(todo, begun=True)

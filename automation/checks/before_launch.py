@@ -73,7 +73,7 @@ class BeforeLaunch:
 
     def _look(self, stack: Stack, regions: Mapping[str, str], tell: Tell) -> "_Look":
         given = os.environ if self._given is None else self._given
-        values = stack_values.read(stack.project, stack.name, stack.config)
+        values = stack_values.read(stack.project, stack.name, stack.config, stack.secrets_of)
         environment = values.environment(given)
         hiding = Hiding(stack_values.hidden_values(values, environment))
         looks: dict[str, Callable[[], _Answer]] = {STORAGE: lambda: (None, bucket.look(values, at_cloud=True))}

@@ -16,11 +16,16 @@ WhyNot = Callable[[Offer], str]
 
 @dataclass(frozen=True)
 class Stack:
-    """Which stack a launch is for, and the values with full keys that its command line sets."""
+    """Which stack a launch is for, and the values with full keys that its command line sets.
+
+    Attributes:
+        secrets_of: project and name of a stack that has the same secrets, where this one is not there yet.
+    """
 
     project: Path
     name: str
     config: Mapping[str, str]
+    secrets_of: tuple[Path, str] | None = None
 
 
 class Checker(Protocol):

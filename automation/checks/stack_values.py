@@ -84,8 +84,16 @@ class StackValues:
         )
 
 
-def read(project: Path, stack: str, given: Mapping[str, str]) -> StackValues:
+def read(
+    project: Path, stack: str, given: Mapping[str, str], secrets_of: tuple[Path, str] | None = None
+) -> StackValues:
     """Return a stack's values; those that are given with their full keys count before the stack's own.
+
+    Args:
+        project: folder of the Pulumi program.
+        stack: the stack's name.
+        given: the values that count before its own.
+        secrets_of: project and name of a stack that has the same secrets; None where the stack itself is there.
 
     Raises:
         Stopped: there is no project, or its files can't be read.
@@ -95,7 +103,7 @@ def read(project: Path, stack: str, given: Mapping[str, str]) -> StackValues:
     if SECRET not in plain.values():
         return StackValues(name, plain)
     try:
-        told = _decrypted(project, stack)
+        told = _decrypted(*(secrets_of or (project, stack)))
     except (Stopped, OSError, ValueError, subprocess.TimeoutExpired) as error:
         return StackValues(name, plain, problem=_first_line(str(error)) or type(error).__name__)
     opened = {key: told.get(key, value) if value == SECRET else value for key, value in plain.items()}

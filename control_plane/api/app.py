@@ -10,6 +10,7 @@ from control_plane import page
 from control_plane.api import access, buying, launches, nodes, operations, problems, shapes
 from control_plane.api.guesses import Guesses
 from control_plane.api.headers import Headers
+from control_plane.api.recent_answers import RecentAnswers
 from control_plane.services import Services
 
 
@@ -24,6 +25,7 @@ def build(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.guesses = Guesses()
+    app.state.recent = RecentAnswers(services.bell)
     app.add_middleware(Headers)
     problems.add(app)
     routers = [part.router for part in (access, launches, nodes, buying, operations)]

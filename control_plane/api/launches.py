@@ -6,9 +6,10 @@ import math
 import re
 import uuid
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -21,6 +22,9 @@ from control_plane.api.allowed import IDENTIFIER, VISIBLE, WHOLE
 from control_plane.api.problems import Problem, documented, field, wrong_field
 from control_plane.request import LaunchAsked
 from control_plane.services import Services
+
+if TYPE_CHECKING:
+    from control_plane.api.recent_answers import RecentAnswers
 
 _LOOK_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 15
@@ -56,10 +60,17 @@ def launch(
     return told.launch_in_full(found, parts.launches, parts.nodes)
 
 
-@router.get("/status", dependencies=[access.reads()], responses=_OF_ONE)
-def status(job_id: JobId, parts: Parts) -> shapes.Launch:
+@router.get("/status", dependencies=[access.reads()], response_model=shapes.Launch, responses=_OF_ONE)
+async def status(job_id: JobId, parts: Parts, request: Request) -> Response:
     """Tell everything about a launch."""
-    return told.launch_in_full(parts.launches.get(job_id), parts.launches, parts.nodes)
+    recent: RecentAnswers = request.app.state.recent
+
+    def make() -> bytes:
+        found = told.launch_in_full(parts.launches.get(job_id), parts.launches, parts.nodes)
+        return found.model_dump_json().encode()
+
+    body = recent.of(job_id) or await run_in_threadpool(recent.made, job_id, make)
+    return Response(body, media_type="application/json")
 
 
 @router.get("", dependencies=[access.reads()], responses=documented(401, 422, 429))
@@ -112,6 +123,7 @@ def destroy(job_id: JobId, parts: Parts) -> shapes.Launch:
     node = parts.nodes.of_launch(job_id)
     if node is not None:
         parts.nodes.set_state(node.id, "terminating", "somebody asked for it")
+        parts.bell.ring(job_id)
     has_something = job_id in parts.template.kept() if found.stack is None else node is not None
     if found.has_ended and has_something:
         parts.take_down(job_id)

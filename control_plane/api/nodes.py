@@ -61,6 +61,7 @@ def terminate(node_id: NodeId, parts: Parts) -> shapes.Node:
     found = parts.nodes.get(node_id)
     if found.state != "gone":
         parts.nodes.set_state(node_id, "terminating", "somebody asked for it")
+        parts.bell.ring(found.launch_id)
         parts.take_down(found.launch_id)
     return told.node_of(parts.nodes.get(node_id))
 

@@ -15,6 +15,7 @@ from automation.errors import Kind, Stopped
 _LOCK: Final = 7_206_201
 """Number of PostgreSQL's advisory lock under which one server migrates and the others wait."""
 _WAIT_MS: Final = 20_000
+_READS: Final = "liftoff_reads"
 
 
 class Database:
@@ -28,6 +29,12 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection whose changes all happen, or none."""
         with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one moment of the database, and stands in no writer's way."""
+        with self.engine.connect().execution_options(**{_READS: True}) as connection, connection.begin():
             yield connection
 
     def answers(self) -> bool:
@@ -109,6 +116,7 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get(_READS, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

@@ -153,7 +153,7 @@ class Launches:
     @contextmanager
     def _telling(self, launch_id: str) -> Iterator[Connection]:
         """Yield a transaction, and wake whoever listens once it has happened."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             yield connection
         self._ring(launch_id)
 
@@ -163,7 +163,7 @@ class Launches:
         Raises:
             UnknownLaunch: there is none of that id.
         """
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(_COLUMNS.where(launches.c.id == launch_id)).one_or_none()
         if row is None:
             raise UnknownLaunch(launch_id)
@@ -178,20 +178,20 @@ class Launches:
             at, launch_id = before
             older = launches.c.created_at < at
             query = query.where(or_(older, and_(launches.c.created_at == at, launches.c.id < launch_id)))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_launch(row) for row in connection.execute(query)]
 
     def open(self) -> list[Launch]:
         """Return the launches that have not ended, oldest first."""
         query = _COLUMNS.where(launches.c.ended_at.is_(None)).order_by(launches.c.created_at, launches.c.id)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_launch(row) for row in connection.execute(query)]
 
     def of_stack(self, project: str, stack: str) -> list[Launch]:
         """Return the launches of a person's own stack, newest first."""
         mine = and_(_OWN["project"].as_string() == project, _OWN["stack"].as_string() == stack)
         query = _COLUMNS.where(launches.c.stack.is_not(None), mine).order_by(launches.c.created_at.desc())
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_launch(row) for row in connection.execute(query)]
 
     def waiting_before(self, launch: Launch) -> int | None:
@@ -199,7 +199,7 @@ class Launches:
         if launch.status != "queued":
             return None
         earlier = and_(launches.c.status == "queued", launches.c.created_at < launch.created_at)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return int(connection.scalar(select(func.count()).select_from(launches).where(earlier)) or 0)
 
     def begin(self, launch_id: str, server: str) -> Launch | None:
@@ -337,32 +337,32 @@ class Launches:
     def attempts_of(self, launch_id: str) -> list[Attempt]:
         """Return what became of each offer, in order."""
         query = select(attempts).where(attempts.c.launch_id == launch_id).order_by(attempts.c.number)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_attempt(row) for row in connection.execute(query)]
 
     def stages_of(self, launch_id: str) -> list[StageSpan]:
         """Return the stages that a launch has been in, in order."""
         query = select(stages).where(stages.c.launch_id == launch_id).order_by(stages.c.number)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [StageSpan(row.stage, row.started_at, row.ended_at) for row in connection.execute(query)]
 
     def events_of(self, launch_id: str, after: int, limit: int = 500) -> list[Event]:
         """Return the events of a launch with greater ids, oldest first."""
         query = select(events).where(events.c.launch_id == launch_id, events.c.id > after)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(query.order_by(events.c.id).limit(limit))
             return [Event(row.id, row.kind, row.data, row.at) for row in found]
 
     def last_event(self, launch_id: str) -> int:
         """Return the id of the latest event of a launch; 0 where there is none."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             query = select(func.coalesce(func.max(events.c.id), 0)).where(events.c.launch_id == launch_id)
             return int(connection.scalar(query) or 0)
 
     def logs_of(self, launch_id: str, source: Literal["engine", "node"] | None) -> list[str]:
         """Return the lines of a launch's log, of one source or of both."""
         query = select(events.c.data).where(events.c.launch_id == launch_id, events.c.kind == "log")
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = list(connection.scalars(query.order_by(events.c.id)))
         return [line for data in found if source in {None, data["source"]} for line in data["lines"]]
 
@@ -375,7 +375,7 @@ class Launches:
             .order_by(launches.c.ended_at.desc())
             .limit(_SAMPLE * 4)
         )
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).all()
         found = [row.ended_at - row.started_at for row in rows if row.offer["provider"] == provider]
         return found[:_SAMPLE]
@@ -383,13 +383,14 @@ class Launches:
     def counts(self) -> dict[str, int]:
         """Return how many launches there are of each status."""
         query = select(launches.c.status, func.count()).group_by(launches.c.status)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return {str(status): int(number) for status, number in connection.execute(query)}
 
     def forget(self, ended_before: float, keep: Sequence[str]) -> int:
-        """Delete launches that ended before a time, but for those that are to be kept; return how many."""
+        """Delete launches that ended before a time with their nodes, but for those to be kept; return how many."""
         old = and_(launches.c.ended_at < ended_before, launches.c.id.not_in(keep))
         with self._database.transaction() as connection:
+            connection.execute(delete(nodes).where(nodes.c.launch_id.in_(select(launches.c.id).where(old))))
             return int(connection.execute(delete(launches).where(old)).rowcount)
 
 

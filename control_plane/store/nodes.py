@@ -67,7 +67,7 @@ class Nodes:
         Raises:
             UnknownNode: there is none of that id.
         """
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(nodes).where(nodes.c.id == node_id)).one_or_none()
         if row is None:
             raise UnknownNode(node_id)
@@ -75,13 +75,13 @@ class Nodes:
 
     def of_launch(self, launch_id: str) -> Node | None:
         """Return the node of a launch, if it came to one."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(nodes).where(nodes.c.launch_id == launch_id)).one_or_none()
         return None if row is None else _node(row)
 
     def of_launches(self, launch_ids: Sequence[str]) -> dict[str, Node]:
         """Return the nodes of launches by the launch's id, of those that came to one."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(select(nodes).where(nodes.c.launch_id.in_(launch_ids))).all()
         return {str(row.launch_id): _node(row) for row in rows}
 
@@ -92,7 +92,7 @@ class Nodes:
             query = query.where(nodes.c.state == state)
         if not gone:
             query = query.where(nodes.c.ended_at.is_(None))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_node(row) for row in connection.execute(query)]
 
     def set_state(self, node_id: str, state: State, reason: str, *, unless: Collection[State] = ()) -> None:

@@ -28,7 +28,7 @@ class Servers:
     def dead(self, seconds: float) -> list[str]:
         """Return the other servers that were not seen for so long."""
         silent = servers.c.seen_at <= time.time() - seconds
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = connection.scalars(select(servers.c.id).where(silent, servers.c.id != self._own))
             return [str(server) for server in found]
 

@@ -187,6 +187,9 @@ def is_sound(world: World, server: Server, launch_id: str, status: str) -> dict[
         assert launch_id not in world.stacks()
         assert not _folder(world, launch_id).exists()
     events = server.events(launch_id)
+    # The bucket was looked up with the template's secrets, whatever the launch's own stack can tell yet.
+    notes = [data["text"] for _, kind, data in events if kind == "note"]
+    assert [note for note in notes if note.startswith("Not known before this launch: storage")] == []
     ids = [number for number, _, _ in events]
     assert ids == sorted(set(ids))
     assert [span["ended_at"] for span in found["timeline"] if span["ended_at"] is None] == []

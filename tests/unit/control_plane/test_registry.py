@@ -334,6 +334,19 @@ def test_a_launch_is_not_forgotten_while_something_of_it_may_be_left(services: S
         services.launches.get(gone)
 
 
+def test_a_launch_is_forgotten_with_its_node_once_that_has_gone(services: Services, story: Story) -> None:
+    there, gone = story.succeeded(), story.succeeded()
+    node = services.nodes.of_launch(gone)
+    assert node is not None
+    services.nodes.set_state(node.id, "gone", "taken down")
+    with services.database.transaction() as connection:
+        connection.execute(update(launches).values(ended_at=1.0))
+    Registry(services).sweep()
+    assert [node.launch_id for node in services.nodes.all()] == [there]
+    with pytest.raises(UnknownLaunch):
+        services.launches.get(gone)
+
+
 @pytest.fixture
 def own(services: Services, story: Story, monkeypatch: pytest.MonkeyPatch) -> Round:
     """A node in a person's own stack, which the stack's state still has."""
