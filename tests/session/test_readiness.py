@@ -15,7 +15,7 @@ import pytest
 from automation import errors
 from automation.cloud_errors import Scope
 from automation.errors import Kind
-from provider import certificate
+from provider import certificate, status
 from provider.boot_session import mailbox_key
 from provider.readiness import Readiness, ReadinessInputs
 from provider.resource import Refused
@@ -134,7 +134,8 @@ def test_it_says_what_the_node_says_and_ends_with_a_completion(
     node_thread.join()
     assert run_id == node.run_id
     assert [phase["phase"] for phase in outputs["timeline"]] == ["install", "weights", "serve"]
-    said = [line.split(":")[0] for line in recorded.lines]
+    shown = [found for line in recorded.lines if (found := status.parse(line))]
+    said = list(dict.fromkeys(f"{found.percent}% {found.stage.title}" for found in shown))
     assert said[0] == "45.0% Provisioning instance"
     assert said[1:4] == ["72.5% Installing dependencies", "85.0% Loading model from R2", "95.0% Starting vLLM"]
 
