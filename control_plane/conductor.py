@@ -175,10 +175,13 @@ class Conductor:
                 lambda: launching.launch(request, listener, interrupts, self._checker, gate, recorded=recorded),
                 interrupts,
             )
+            listener.tried(offer, result.failure)
+            if result.failure is None and not self._registered(launch.id, asked, offer, result):
+                raise _cancelled()
         except Stopped as error:
             cleanup = None
-            if begun:
-                # What stops it has made nothing; whoever began it may have.
+            if begun or error.kind is Kind.CANCELLED:
+                # What stops it has made nothing; it, or whoever began it, may have.
                 cleanup = _unlocked(lambda: launching.take_back(request, recorded, listener, interrupts), interrupts)
             self._end_own(launch.id, _plain_stop(error), cleanup, cancelled=error.kind is Kind.CANCELLED)
             if self._audience is not None:
@@ -186,10 +189,7 @@ class Conductor:
             return
         if self._audience is not None:
             self._audience.ended = result
-        listener.tried(offer, result.failure)
-        if result.failure is None:
-            self._end(launch.id, asked, offer, result, listener)
-        else:
+        if result.failure is not None:
             cancelled = result.failure.kind is Kind.CANCELLED
             self._end_own(launch.id, _plain(result.failure), result.cleanup, cancelled=cancelled)
 
@@ -248,15 +248,18 @@ class Conductor:
 
     def _end(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult, listener: "_Listener") -> None:
         if last.failure is None:
-            node = _node(launch_id, asked, offer, dict(last.outputs))
-            self._launches.set_status(launch_id, Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint))
-            if not self._launches.succeed(node):
-                # Somebody cancelled it in the moment in which it became ready.
+            if not self._registered(launch_id, asked, offer, last):
                 self._end_cancelled(launch_id, listener)
         elif last.failure.kind is Kind.CANCELLED:
             self._end_cancelled(launch_id, listener)
         else:
             self._end_failed(launch_id, _plain(last.failure))
+
+    def _registered(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult) -> bool:
+        """Register a launch's node; return False where somebody cancelled it in the moment in which it was ready."""
+        node = _node(launch_id, asked, offer, dict(last.outputs))
+        self._launches.set_status(launch_id, Status(Stage.REGISTER.start, Stage.REGISTER, node.endpoint))
+        return self._launches.succeed(node)
 
     def _last_error(self, launch_id: str) -> dict[str, Any]:
         """Return why the last offer that was tried did not work."""
@@ -433,7 +436,11 @@ class _Listener:
 def _refuse_cancelled(launch: Launch) -> None:
     """Begin nothing of a launch that somebody cancelled before its command died."""
     if launch.status == "cancelling":
-        raise Stopped(Kind.CANCELLED, "cancelled", "cancelled", "launch it again when you want it")
+        raise _cancelled()
+
+
+def _cancelled() -> Stopped:
+    return Stopped(Kind.CANCELLED, "cancelled", "cancelled", "launch it again when you want it")
 
 
 def _unlocked(work: Callable[[], _Result], interrupts: Interrupts) -> _Result:

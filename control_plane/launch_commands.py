@@ -13,6 +13,7 @@ from rich.text import Text
 
 from automation import views
 from automation.errors import Kind, Stopped
+from automation.offers import Offer
 from automation.server_options import DatabaseUrl, ServerUrl, TokenFile
 from control_plane import following, outcome, plane, server_launch, told_events
 from control_plane.following import Inbox
@@ -224,13 +225,8 @@ def _ended(launch: Mapping[str, Any]) -> str:
 def _tries(attempts: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for attempt in attempts:
-        offer, error = attempt["offer"], attempt["error"]
-        market = "spot" if offer["spot"] else "on-demand"
-        place = f"{offer['provider']} {offer['zone'] or offer['region']}".rstrip()
-        lines.append(
-            f"{attempt['number']:3}. {offer['instance_type']} ({offer['gpu']}) at {place}, {market}, "
-            f"{offer['price']:.4g} USD/hour"
-        )
+        error = attempt["error"]
+        lines.append(f"{attempt['number']:3}. {Offer.model_validate({**attempt['offer'], 'seen': None})}")
         if error:
             first = (str(error["message"]).splitlines() or [""])[0]
             lines.append(f"     {error['kind']} ({error['code']}): {printable(first)}")

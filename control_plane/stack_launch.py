@@ -62,7 +62,7 @@ def _carry_out(request: LaunchRequest, offers: Sequence[Offer], audience: Audien
     database.migrate()
     launches = Launches(database)
     with presence.held() as name:
-        interrupted = _end_interrupted(launches, own)
+        interrupted = _end_interrupted(launches, own.project, own.stack)
         if interrupted is not None:
             own = own.taking_over(interrupted)
         launch_id, _ = launches.add(
@@ -91,6 +91,7 @@ def gone(project: Path, stack: str) -> None:
     database = Database(sqlite_url(file))
     database.migrate()
     launches, nodes = Launches(database), Nodes(database)
+    _end_interrupted(launches, str(project.resolve()), stack)
     own = {launch.id for launch in launches.of_stack(str(project.resolve()), stack)}
     for node in nodes.all(gone=False):
         if node.launch_id in own:
@@ -98,10 +99,10 @@ def gone(project: Path, stack: str) -> None:
     database.close()
 
 
-def _end_interrupted(launches: Launches, own: OwnStack) -> Launch | None:
+def _end_interrupted(launches: Launches, project: str, stack: str) -> Launch | None:
     """End the launches of a stack whose command has died, and return the latest of them, if there is one."""
     dead = set(presence.dead())
-    found = [launch for launch in launches.of_stack(own.project, own.stack) if launch.server in dead]
+    found = [launch for launch in launches.of_stack(project, stack) if launch.server in dead]
     interrupted = [launch for launch in found if not launch.has_ended]
     for launch in interrupted:
         launches.end_interrupted(launch.id)

@@ -141,7 +141,7 @@ def _desk_of(
     ):
         if key == "storageAccessKeyId":
             assert desk.pulumi("stack", "init", desk.stack).code == 0
-        done = desk.pulumi("config", "set", "--secret", f"liftoff:{key}", value, "--stack", desk.stack)
+        done = desk.pulumi("config", "set", "--secret", "--stack", desk.stack, "--", f"liftoff:{key}", value)
         assert done.code == 0, done.text
     yield made
     done = desk.run("destroy", "--stack", desk.stack, "--yes", "--remove")

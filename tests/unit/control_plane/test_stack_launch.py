@@ -149,6 +149,28 @@ def test_the_users_interrupt_and_somebody_elses_wish_both_cancel(desk: Desk) -> 
     assert desk.recorded()[0].status == "cancelled"
 
 
+def test_a_launch_that_is_cancelled_in_the_moment_in_which_it_is_ready_leaves_nothing(desk: Desk) -> None:
+    desk.engine.plays["resources"] = ([], Result(ok=True, resources=(MACHINE,)))
+
+    def by_another_command() -> None:
+        (running,) = desk.launches.open()
+        desk.launches.ask_to_cancel(running.id)
+
+    desk.engine.during["up"] = by_another_command
+    with pytest.raises(Stopped, match="cancelled"):
+        desk.launch()
+    (launch,) = desk.recorded()
+    assert (launch.status, launch.message) == ("cancelled", "cancelled; nothing is left")
+    assert desk.nodes.of_launch(launch.id) is None
+    assert desk.engine.asked[-1] == "destroy"
+
+
+def test_a_stack_that_is_taken_down_ends_what_a_dead_command_left(desk: Desk) -> None:
+    before = desk.interrupted()
+    stack_launch.gone(desk.project, "dev")
+    assert desk.launches.get(before).status == "failed"
+
+
 def test_a_launch_takes_over_what_a_dead_command_made(desk: Desk) -> None:
     before = desk.interrupted()
     result = desk.launch()
