@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from automation.cloud_errors import Scope
-from automation.errors import LaunchFailure
+from automation.errors import INTERRUPTED_SECONDS, LaunchFailure
 from automation.offers import Offer
+from provider.status import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ def block_of(offer: Offer, failure: LaunchFailure, now: float) -> Block | None:
         return Block(offer.provider, "", "", "", "", until, failure.code)
     zone = offer.zone if failure.scope is Scope.ZONE else ""
     return Block(offer.provider, offer.region, zone, offer.instance_type, _market(offer), until, failure.code)
+
+
+def after_interruption(offer: Offer, at: float) -> Block:
+    """Return what to leave alone after a cloud has taken the machine of an offer back, at a time since 1970."""
+    until = at + INTERRUPTED_SECONDS
+    return Block(offer.provider, offer.region, offer.zone, offer.instance_type, _market(offer), until, INTERRUPTED)
 
 
 def _market(offer: Offer) -> str:

@@ -20,7 +20,7 @@ from typing import Final
 
 from automation import cloud_errors, locks
 from automation.cloud_errors import Scope
-from provider.status import Stage
+from provider.status import INTERRUPTED, Stage
 
 
 class Kind(Enum):
@@ -136,6 +136,9 @@ _HINT: Final = re.compile(r"^\s*hint: (?P<hint>.*)$")
 _LOG_TITLE: Final = "Last lines of the node:"
 _KINDS: Final = {kind.title: kind for kind in Kind}
 _BY_CODE: Final = {"cancelled": Kind.CANCELLED}
+INTERRUPTED_SECONDS: Final = 900.0
+"""For how long a place is left alone that has taken a spot machine back: it lacked capacity, and others ask for it."""
+_BLOCKS: Final = {INTERRUPTED: (Scope.ZONE, INTERRUPTED_SECONDS)}
 
 
 def kind_of(title: str) -> Kind:
@@ -171,6 +174,7 @@ def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
             elif not hint and further.strip():
                 message.append(further.strip())
         kind = _BY_CODE.get(match["code"], _KINDS[match["kind"]])
+        scope, seconds = _BLOCKS.get(match["code"], (Scope.NONE, 0.0))
         return LaunchFailure(
             kind,
             match["code"],
@@ -181,6 +185,8 @@ def _ours(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
             kind.retryable,
             raw,
             tuple(_without_blank_end(log)),
+            scope,
+            seconds,
         )
     return None
 

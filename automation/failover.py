@@ -10,6 +10,7 @@ from automation.cloud_errors import Scope
 from automation.errors import Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Offer
+from provider.status import INTERRUPTED
 
 _THROTTLED_RETRIES: Final = 2
 _BOOT_FAILURES: Final = 2
@@ -164,9 +165,10 @@ def run(
 def _made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
     """Tell whether a cloud refused the machine in words that are known, and keeps nothing of one that it refuses.
 
-    Azure does: a machine that could not be allocated stays behind, failed.
+    Azure does: a machine that could not be allocated stays behind, failed. One that is taken back was made first.
     """
-    return offer.provider != "azure" and failure.scope is not Scope.NONE
+    refused = failure.scope is not Scope.NONE and failure.code != INTERRUPTED
+    return offer.provider != "azure" and refused
 
 
 def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:

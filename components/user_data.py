@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.refusal import Refusal
 
 SOURCES: Final = Path(__file__).parent.parent / "cloud-init"
+METADATA_URL: Final = "http://169.254.169.254"
+"""Where all three clouds answer a machine's questions about itself; boot/notices.py has the sources."""
 BOOTSTRAP: Final = "/usr/local/lib/liftoff/bootstrap.py"
 
 LIMITS: Final = {
@@ -58,6 +60,7 @@ class BootSettings(BaseModel):
     api_key: str = Field(repr=False)
     tls_certificate: str
     tls_key: str = Field(repr=False)
+    metadata_url: str = METADATA_URL
 
 
 class _Readable(yaml.SafeDumper):

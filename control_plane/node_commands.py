@@ -20,7 +20,14 @@ from provider.status import printable
 
 app = typer.Typer(help="List the nodes: price, cost, health, end; and how to ask one.")
 
-_STYLES: Final = {"healthy": "green", "unhealthy": "red", "evicted": "red", "terminating": "yellow", "gone": "dim"}
+_STYLES: Final = {
+    "healthy": "green",
+    "unhealthy": "red",
+    "interrupted": "yellow",
+    "evicted": "red",
+    "terminating": "yellow",
+    "gone": "dim",
+}
 _SHORTEST: Final = 4
 """Of an id's beginning: less is sooner a slip than a node."""
 
@@ -30,7 +37,7 @@ def nodes(
     ctx: typer.Context,
     *,
     state: Annotated[
-        Literal["healthy", "unhealthy", "evicted", "terminating", "gone"] | None,
+        Literal["healthy", "unhealthy", "interrupted", "evicted", "terminating", "gone"] | None,
         typer.Option("--state", help="Only nodes of this state."),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Those that have gone, too.")] = False,
@@ -115,6 +122,23 @@ def _find(found: Sequence[Mapping[str, Any]], given: str, where: Plane) -> Mappi
     return node
 
 
+def _outage(node: Mapping[str, Any]) -> str:
+    """Return for how long there was no endpoint, in words; nothing where there always was one."""
+    told, replaced = node.get("interruption"), node.get("replaces")
+    if replaced is not None:
+        return f" (in place of {replaced['node_id'][:8]}; {_seconds(replaced)} without an endpoint)"
+    if told is None or told["seconds_without_endpoint"] is None:
+        return ""
+    if told["restored_at"] is None:
+        return f" ({_seconds(told)} without an endpoint, and on; {told['relaunch_job_id']} is to bring one)"
+    return f" ({_seconds(told)} without an endpoint, until {told['relaunch_job_id']})"
+
+
+def _seconds(told: Mapping[str, Any]) -> str:
+    seconds = round(told["seconds_without_endpoint"])
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
+
+
 def _show(found: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     if not found:
@@ -138,7 +162,7 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
             Text(place),
             f"{node['price_per_hour']:.3f}",
             f"{node['cost_so_far']:.2f}",
-            Text(f"{state}{reason}", _STYLES.get(state, "")),
+            Text(f"{state}{reason}{_outage(node)}", _STYLES.get(state, "")),
             clock(node["expires_at"]),
             Text(node["endpoint"]),
         )

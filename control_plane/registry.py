@@ -10,19 +10,24 @@ from typing import Final
 from automation import outputs
 from automation.errors import Stopped
 from control_plane import leftovers, presence
+from control_plane.interruptions import NOTICE_SECONDS, Interruptions
+from control_plane.mailboxes import Mailboxes
 from control_plane.probe import Health, Probe
 from control_plane.project import Site
-from control_plane.request import LaunchAsked
 from control_plane.services import Services
-from control_plane.store.nodes import Node
+from control_plane.store.nodes import Node, State
+from provider.status import Mailbox
 
 _LOOK_SECONDS: Final = 10.0
 _HEARTBEATS: Final = 6
 """How often a server says that it lives in the time after which others take it for dead."""
-_EVICTED_SECONDS: Final = 120.0
-"""A spot node that is silent for so long was taken back: no cloud's notice is longer than two minutes."""
+_LETTER_SECONDS: Final = 5.0
+"""How often the mailboxes are read: the shortest notice is 30 seconds, and a launch begins with it."""
 _SWEEP_SECONDS: Final = 300.0
 _DAY: Final = 86_400.0
+_ON_THEIR_WAY: Final[tuple[State, ...]] = ("interrupted", "evicted", "terminating")
+"""The states of nodes that will not answer again."""
+_WARNED: Final = "answers; its cloud warns that it may take it back"
 _AT_ONCE: Final = 16
 
 log = logging.getLogger(__name__)
@@ -31,9 +36,18 @@ log = logging.getLogger(__name__)
 class Registry:
     """The rounds of one server; several servers may make them at once."""
 
-    def __init__(self, services: Services, ask: Callable[[Node], Health] | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        ask: Callable[[Node], Health] | None = None,
+        read: Callable[[Node], Mailbox | None] | None = None,
+    ) -> None:
         self._services = services
         self._ask = ask or self._ask_node
+        self._interruptions = Interruptions(services)
+        self._mailboxes = Mailboxes(self._site_of)
+        self._read = read or self._mailboxes.read
+        self._warned: set[str] = set()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._probes: dict[str, Probe] = {}
@@ -43,6 +57,7 @@ class Registry:
         """Begin the rounds."""
         rounds = (
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
+            ("mailboxes", _LETTER_SECONDS, self.look_at_mailboxes),
             ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
             ("sweep", _SWEEP_SECONDS, self.sweep),
         )
@@ -62,6 +77,13 @@ class Registry:
         nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
+
+    def look_at_mailboxes(self) -> None:
+        """Read what the nodes say whose clouds may take them back, and act on it."""
+        nodes = [node for node in self._services.nodes.all(gone=False) if self._interruptions.is_watched(node)]
+        self._mailboxes.keep({node.id for node in nodes})
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._look_into_mailbox, nodes))
 
     def look_at_servers(self) -> None:
         """Say that this server lives, and take over what a dead one worked on."""
@@ -91,6 +113,10 @@ class Registry:
         folders = services.template.kept()
         for launch in leftovers.look(folders, services.launches, services.nodes).ended:
             services.take_down(launch.id)
+        for node in services.nodes.all("evicted"):
+            if not self._site_of(node).is_persons:
+                services.take_down(node.launch_id)
+        self._interruptions.try_again()
         # What is forgotten is not deleted any more: a launch is kept for as long as something of it may be left.
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
@@ -98,6 +124,8 @@ class Registry:
     def _look_at(self, node: Node) -> None:
         now = time.time()
         site = self._site_of(node)
+        if node.state in _ON_THEIR_WAY and not site.is_persons:
+            return
         if now > node.expires_at and not site.is_persons:
             self._end(node, "its lifetime is over")
             return
@@ -108,8 +136,15 @@ class Registry:
         if health.problem:
             self._silent(node, now, health.problem)
             return
-        self._services.nodes.set_state(node.id, "healthy", "answers", unless="terminating")
+        reason = _WARNED if node.id in self._warned else "answers"
+        self._services.nodes.set_state(node.id, "healthy", reason, unless=_ON_THEIR_WAY)
         self._look_at_use(node, health, now)
+
+    def _look_into_mailbox(self, node: Node) -> None:
+        letter = self._read(node)
+        if letter is not None and letter.notice is not None and letter.notice.kind == "rebalance":
+            self._warned.add(node.id)
+        self._interruptions.heard(node, letter)
 
     def _ask_node(self, node: Node) -> Health:
         probe = self._probes.get(node.id)
@@ -137,12 +172,10 @@ class Registry:
         nodes = self._services.nodes
         silent = now - node.last_healthy_at
         # Nobody takes an on-demand machine, or one of this host, back: it may answer again.
-        if silent < _EVICTED_SECONDS or not node.offer["spot"]:
-            nodes.set_state(node.id, "unhealthy", why, unless="terminating")
+        if silent < NOTICE_SECONDS or not node.offer["spot"]:
+            nodes.set_state(node.id, "unhealthy", why, unless=_ON_THEIR_WAY)
             return
-        nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
-        self._services.take_down(node.launch_id)
-        self._relaunch(node)
+        self._interruptions.silent(node, f"silent for {silent:.0f} s: {why}")
 
     def _silent_in(self, site: Site, node: Node, why: str) -> None:
         """Look what has become of a node in a person's own stack, which is that person's to take down."""
@@ -152,24 +185,12 @@ class Registry:
             there = not (isinstance(error, Stopped) and error.code in outputs.WITHOUT_NODE)
         if there:
             hint = f"liftoff destroy --stack {site.stack} takes down what is left of it"
-            self._services.nodes.set_state(node.id, "unhealthy", f"{why}; {hint}", unless="terminating")
+            self._services.nodes.set_state(node.id, "unhealthy", f"{why}; {hint}", unless=_ON_THEIR_WAY)
         else:
             self._services.nodes.set_state(node.id, "gone", "its stack has it no more")
 
     def _site_of(self, node: Node) -> Site:
         return self._services.template.site_of(self._services.launches.get(node.launch_id))
-
-    def _relaunch(self, node: Node) -> None:
-        services = self._services
-        launch = services.launches.get(node.launch_id)
-        asked = LaunchAsked.model_validate(launch.request)
-        if not asked.keep:
-            return
-        # The same key for the same node: however many servers see its end, it is launched again once.
-        new_id, is_new = services.launches.add(f"launch-{node.id}", launch.request, f"relaunch-{node.id}")
-        if is_new:
-            log.warning("launching %s again as %s", node.launch_id, new_id)
-        services.workflows.submit(new_id)
 
     def _end(self, node: Node, why: str) -> None:
         self._services.nodes.set_state(node.id, "terminating", why)

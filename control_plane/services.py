@@ -82,6 +82,7 @@ class Services:
     database: Database
     launches: Launches
     nodes: Nodes
+    blocks: Blocks
     tokens: Tokens
     servers: Servers
     template: Template
@@ -103,9 +104,9 @@ class Services:
         database = Database(own)
         database.migrate()
         bell = Bell()
-        launches, nodes = Launches(database, bell.ring), Nodes(database)
+        launches, nodes, blocks = Launches(database, bell.ring), Nodes(database), Blocks(database)
         server = settings.server or socket.gethostname()
-        conductor = Conductor(launches, nodes, Blocks(database), template, server, catalog_only=settings.catalog_only)
+        conductor = Conductor(launches, nodes, blocks, template, server, catalog_only=settings.catalog_only)
         workflows = queue(
             conductor,
             launches,
@@ -119,6 +120,7 @@ class Services:
             database,
             launches,
             nodes,
+            blocks,
             Tokens(database),
             Servers(database, server),
             template,

@@ -76,20 +76,41 @@ def event_data(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
 
 def node_of(node: Node) -> shapes.Node:
     """Return a node, without its key."""
+    now = time.time()
     return shapes.Node.model_validate(
         {
             **node.offer,
             **node.__dict__,
             "job_id": node.launch_id,
             "price_per_hour": node.offer["price"],
-            "cost_so_far": round(node.cost(time.time()), 4),
+            "cost_so_far": round(node.cost(now), 4),
             "registered_at": moment(node.registered_at),
             "last_healthy_at": moment(node.last_healthy_at),
             "expires_at": moment(node.expires_at),
             "idle_since": moment_or_none(node.idle_since),
             "ended_at": moment_or_none(node.ended_at),
+            "interruption": _interruption(node, now),
+            "replaces": _replaced(node),
         }
     )
+
+
+def _interruption(node: Node, now: float) -> shapes.Interruption | None:
+    if node.interrupted_at is None:
+        return None
+    seconds = None if node.relaunched_as is None else max(0.0, (node.restored_at or now) - node.interrupted_at)
+    return shapes.Interruption(
+        since=moment(node.interrupted_at),
+        relaunch_job_id=node.relaunched_as,
+        restored_at=moment_or_none(node.restored_at),
+        seconds_without_endpoint=None if seconds is None else round(seconds, 1),
+    )
+
+
+def _replaced(node: Node) -> shapes.Replaced | None:
+    if node.replaces is None or node.outage_seconds is None:
+        return None
+    return shapes.Replaced(node_id=node.replaces, seconds_without_endpoint=round(node.outage_seconds, 1))
 
 
 def _in_short(launch: Launch, node: Node | None) -> dict[str, Any]:

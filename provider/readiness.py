@@ -56,7 +56,7 @@ class Readiness(Resource[ReadinessInputs]):
     def create(self, inputs: ReadinessInputs, operation: Operation) -> tuple[str, Outputs]:
         """Follow the mailbox until the node is ready or has failed, then ask the endpoint itself."""
         mailbox = _await_ready(inputs, operation)
-        seconds = _await_completion(inputs, operation)
+        seconds = _await_completion(inputs, operation, mailbox)
         return inputs.run_id, {
             "readyAt": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "timeline": [
@@ -130,6 +130,8 @@ def _await_ready(inputs: ReadinessInputs, operation: Operation) -> Mailbox:
             last = mailbox
         if last is not None and last.state == "failed":
             raise _failed(last)
+        if last is not None and last.state == "interrupted":
+            raise _interrupted(last)
         if last is not None and last.state == "stopped":
             raise Refused(
                 "boot",
@@ -187,7 +189,21 @@ def _failed(mailbox: Mailbox) -> Refused:
             hint="look at its last lines",
             log=mailbox.log,
         )
+    if error.code == status.INTERRUPTED:
+        return _interrupted(mailbox)
     return Refused("boot", error.code, f"{error.phase}: {error.message}", hint=error.hint, log=mailbox.log)
+
+
+def _interrupted(mailbox: Mailbox) -> Refused:
+    """Return that there was no capacity after all: nothing is wrong with the node, and another place may have it."""
+    action = mailbox.notice.action if mailbox.notice is not None else "no word why"
+    return Refused(
+        "capacity",
+        status.INTERRUPTED,
+        f"the cloud took the spot machine back before the launch was over ({action})",
+        hint="another zone, region or instance type may last longer; market on-demand is not taken back",
+        log=mailbox.log,
+    )
 
 
 def _overdue(inputs: ReadinessInputs, last: Mailbox | None, waited: float) -> Refused:
@@ -208,8 +224,9 @@ def _overdue(inputs: ReadinessInputs, last: Mailbox | None, waited: float) -> Re
     )
 
 
-def _await_completion(inputs: ReadinessInputs, operation: Operation) -> float:
+def _await_completion(inputs: ReadinessInputs, operation: Operation, ready: Mailbox) -> float:
     """Return how long the completion took, in seconds."""
+    bucket = Bucket(inputs.storage)
     endpoint = Endpoint(inputs.endpoint, inputs.tls_certificate, inputs.api_key)
     began = time.monotonic()
     while True:
@@ -217,6 +234,9 @@ def _await_completion(inputs: ReadinessInputs, operation: Operation) -> float:
         try:
             endpoint.complete(inputs.model)
         except EndpointSilent as error:
+            last = _newest(bucket, mailbox_key(inputs.run_id), inputs, ready)
+            if last is not None and last.state == "interrupted":
+                raise _interrupted(last) from error
             if asked - began > _REACH_SECONDS:
                 raise Refused(
                     "boot",

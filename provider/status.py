@@ -134,8 +134,32 @@ class BootError(_FromNode):
     hint: _Text = ""
 
 
+INTERRUPTED: Final = "spot_interrupted"
+"""The code of a boot that the cloud has ended by taking its spot machine back."""
+
+
+class Notice(_FromNode):
+    """What the cloud has announced. Times are in seconds since 1970 by the node's clock.
+
+    Attributes:
+        kind: `interruption`: the machine goes; `rebalance`: it is likelier now that it will have to.
+        action: the cloud's own word for what it will do.
+        noticed_at: when the node read it.
+        deadline: when the cloud begins; None where it does not say.
+        drained_at: when the node stopped to wait for requests in flight; None while it waits, or had none to wait for.
+        all_answered: whether every one of them was answered; None while it waits.
+    """
+
+    kind: Literal["interruption", "rebalance"]
+    action: str = Field(pattern=r"^[A-Za-z]{1,40}$")
+    noticed_at: _Time
+    deadline: _Time | None = None
+    drained_at: _Time | None = None
+    all_answered: bool | None = None
+
+
 class Mailbox(_FromNode):
-    """The one object that a booting node overwrites. Times are in seconds since 1970 by the node's clock."""
+    """The one object that a node overwrites while it lives. Times are in seconds since 1970 by the node's clock."""
 
     version: Literal[1]
     run_id: str = Field(min_length=1, max_length=100)
@@ -143,9 +167,10 @@ class Mailbox(_FromNode):
     written_at: _Time
     started_at: _Time
     instance_id: str = Field(default="", max_length=100)
-    state: Literal["booting", "ready", "failed", "stopped"]
+    state: Literal["booting", "ready", "failed", "stopped", "interrupted"]
     phases: tuple[Phase, ...] = Field(min_length=3, max_length=3)
     error: BootError | None = None
+    notice: Notice | None = None
     log: tuple[_Line, ...] = Field(default=(), max_length=60)
 
     @model_validator(mode="after")

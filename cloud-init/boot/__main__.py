@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import queue
 import signal
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import NoReturn
 
-from boot import https, install, plan, services, settings, weights
+from boot import https, install, interruption, notices, plan, proxy, serve, services, settings, weights
 from boot.board import Board
 from boot.failure import BootFailed
 from boot.mailbox import Mailbox
+from boot.notices import Notice
 
 _LAST_WORDS_SECONDS = 60.0
 _FAREWELL_SECONDS = 3.0
+_DAY = 86_400.0
+"""The longest wait at once: a clock may be set meanwhile."""
 
 
 def main() -> int:
@@ -40,47 +45,72 @@ def _boot(given: settings.Settings, session: Path, *, overlap: bool) -> int:
     mailbox.start()
     control = services.Systemd(given) if given.on_machine else services.Children(given)
     boot = plan.Boot(given, weights.parse(session.read_bytes()), board, control)
-    outcome: list[BootFailed | None] = []
-    over = threading.Event()
+    inbox: queue.SimpleQueue[BootFailed | Notice | None] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             boot.run(overlap=overlap)
-            outcome.append(None)
+            inbox.put(None)
         except BootFailed as failure:
-            outcome.append(failure)
+            inbox.put(failure)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has to reach the mailbox
             message = f"{type(error).__name__}: {error}"
-            outcome.append(BootFailed("serve_failed", "", message, "report this with the last lines"))
-        finally:
-            over.set()
+            inbox.put(BootFailed("serve_failed", "", message, "report this with the last lines"))
+
+    def hand_on(notice: Notice) -> None:
+        board.noticed(notice)
+        if notice.kind == notices.INTERRUPTION:
+            inbox.put(notice)
+
+    watch = interruption.Watch(notices.of(given), board.say, hand_on)
 
     def stop(*_: object) -> None:
         boot.cancel()
-        board.stopped()
+        _say_why(watch, given, board)
         mailbox.close(_FAREWELL_SECONDS)
         if isinstance(control, services.Children):
             control.stop()
         os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    deadline = plan.Deadline(given, board, began)
+    deadline = plan.Deadline(given, board, plan.deadline_begins(given, began))
     threading.Thread(target=work, daemon=True, name="boot").start()
-    failure = outcome[0] if over.wait(deadline.seconds_left) else deadline.failure()
+    watch.start()
+    failure = _outcome(inbox, deadline)
     if failure is None:
         board.say(f"boot: ready after {time.time() - began:.1f} s")
         board.ready()
-    else:
-        board.say(f"boot: {failure.code}: {failure.message}")
-        board.fail(failure)
+        plan.note_ready(given)
+        _stay(given, board, inbox)
+    board.say(f"boot: {failure.code}: {failure.message}")
+    board.fail(failure)
     mailbox.close(_LAST_WORDS_SECONDS)
-    if failure is None and isinstance(control, services.Children):
-        _stay(given)
-    elif isinstance(control, services.Children):
+    if isinstance(control, services.Children):
         control.stop()
     # Threads that hang in a read are not waited for.
     sys.stdout.flush()
-    os._exit(0 if failure is None else 1)
+    os._exit(1)
+
+
+def _say_why(watch: interruption.Watch, given: settings.Settings, board: Board) -> None:
+    """Say why the node is told to stop: at GCP the order and the notice come at the same time."""
+    watch.last_look()
+    notice = watch.interruption
+    if notice is not None and board.state == "booting":
+        board.fail(interruption.failure(notice))
+    elif notice is not None and board.state == "ready":
+        proxy.withdraw(given)
+        board.interrupted(notice)
+    board.stopped()
+
+
+def _outcome(inbox: queue.SimpleQueue[BootFailed | Notice | None], deadline: plan.Deadline) -> BootFailed | None:
+    """Return why the boot has failed, or None when it is done."""
+    try:
+        said = inbox.get(timeout=deadline.seconds_left)
+    except queue.Empty:
+        return deadline.failure()
+    return interruption.failure(said) if isinstance(said, Notice) else said
 
 
 def _instance_id(given: settings.Settings) -> str:
@@ -91,12 +121,25 @@ def _instance_id(given: settings.Settings) -> str:
         return ""
 
 
-def _stay(given: settings.Settings) -> None:
-    """Stay with the child processes until the node's life is over; a machine's systemd does this by itself."""
-    end = datetime.strptime(given.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    while time.time() < end:
-        signal.sigtimedwait([], max(0.0, min(end - time.time(), 60.0)))
+def _stay(given: settings.Settings, board: Board, inbox: queue.SimpleQueue[BootFailed | Notice | None]) -> NoReturn:
+    """Stay until the node's life is over: the mailbox goes on in its thread, and a notice empties the node."""
+    end = datetime.strptime(given.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+    while True:
+        try:
+            said = inbox.get(timeout=max(0.0, min(end - time.time(), _DAY)))
+        except queue.Empty:
+            if time.time() >= end:
+                break
+            continue
+        if isinstance(said, Notice):
+            answered = interruption.empty(
+                given, said, board, lambda: interruption.requests_in_flight(given, serve.BACKEND_PORT)
+            )
+            board.say("notices: every request was answered" if answered else "notices: the time for answers is over")
+    # A machine is ended by a timer of its own; plain processes have nobody else.
     os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        signal.pause()
 
 
 def _install(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from boot.failure import BootFailed
+    from boot.notices import Notice
 
 PHASES = ("install", "weights", "serve")
 _LOG_LINES = 60
@@ -37,6 +38,7 @@ class Board:
         self._started_at = started_at
         self._state = "booting"
         self._error: dict[str, str] | None = None
+        self._notice: dict[str, Any] | None = None
         self._log: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
         self._phases: dict[str, dict[str, Any]] = {
             name: {
@@ -93,8 +95,39 @@ class Board:
         self._end("ready")
 
     def stopped(self) -> None:
-        """Say that the node was told to stop before it was ready."""
-        self._end("stopped")
+        """Say that the node was told to stop; a reason that was told before stays."""
+        self._end("stopped", ("booting", "ready"))
+
+    def noticed(self, notice: Notice) -> None:
+        """Say what the cloud announced; whatever it is, the state stays."""
+        with self.changed:
+            self._notice = {
+                "kind": notice.kind,
+                "action": notice.action,
+                "noticed_at": notice.noticed_at,
+                "deadline": notice.deadline,
+                "drained_at": None,
+                "all_answered": None,
+            }
+            self._bump()
+
+    def interrupted(self, notice: Notice) -> None:
+        """Say that the cloud takes this machine back, and that it takes no new requests."""
+        with self.changed:
+            self.noticed(notice)
+            self._end("interrupted", ("ready",))
+
+    def drained(self, *, all_answered: bool) -> None:
+        """Say that nothing is waited for any more: every request in flight was answered, or the time is over."""
+        with self.changed:
+            if self._notice is not None:
+                self._notice.update(drained_at=self._clock(), all_answered=all_answered)
+            self._bump()
+
+    @property
+    def state(self) -> str:
+        """The state that the next letter tells."""
+        return self._state
 
     def fail(self, failure: BootFailed) -> None:
         """Say why the boot has ended."""
@@ -135,12 +168,13 @@ class Board:
                 "state": self._state,
                 "phases": [dict(entry) for entry in self._phases.values()],
                 "error": self._error,
+                "notice": None if self._notice is None else dict(self._notice),
                 "log": list(self._log),
             }
 
-    def _end(self, state: str) -> None:
+    def _end(self, state: str, begins: tuple[str, ...] = ("booting",)) -> None:
         with self.changed:
-            if self._state == "booting":
+            if self._state in begins:
                 self._state = state
             self._bump()
 

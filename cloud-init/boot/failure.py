@@ -8,7 +8,7 @@ class BootFailed(Exception):
 
     Attributes:
         code: one of deadline_exceeded, download_failed, checksum_mismatch, weights_incomplete, install_failed,
-            serve_failed, settings_invalid, disk_full.
+            serve_failed, settings_invalid, disk_full, spot_interrupted.
         phase: install, weights, serve, or empty for the boot as a whole.
         message: what happened, to what.
         hint: what the user should do next.

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 _INTERVAL_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
+_LONGEST_RETRY_SECONDS = 60.0
+_HEARTBEAT_SECONDS = 30.0
 
 
 class Mailbox:
-    """Writes the board's state in a thread of its own, at most once a second; the work never waits for it."""
+    """Writes the board's state in a thread of its own; the work never waits for it.
+
+    At most once a second, and every 30 seconds where nothing has changed, for as long as the node lives.
+    """
 
     def __init__(
         self, url: str, trusted: ssl.SSLContext, board: Board, clock: Callable[[], float] = time.monotonic
@@ -33,6 +38,7 @@ class Mailbox:
         self._written = -1
         self._last = float("-inf")
         self._closing = False
+        self._retry = _RETRY_SECONDS
         self._thread = threading.Thread(target=self._run, name="mailbox", daemon=True)
 
     def start(self) -> None:
@@ -51,6 +57,10 @@ class Mailbox:
         """Return in how many seconds the next letter may be written."""
         return max(0.0, self._last + _INTERVAL_SECONDS - self._clock())
 
+    def _beat(self) -> float:
+        """Return in how many seconds a letter is written though nothing has changed."""
+        return max(0.0, self._last + _HEARTBEAT_SECONDS - self._clock())
+
     def _run(self) -> None:
         try:
             self._write_until_closed()
@@ -60,13 +70,23 @@ class Mailbox:
     def _write_until_closed(self) -> None:
         while True:
             with self._board.changed:
-                while self._board.version <= self._written or (self.due() > 0 and not self._closing):
-                    if self._closing and self._board.version <= self._written:
+                while not self._is_time():
+                    if self._closing:
                         return
-                    self._board.changed.wait(self.due() or None)
-            if not self._write():
-                with self._board.changed:
-                    self._board.changed.wait(_RETRY_SECONDS)
+                    self._board.changed.wait(self.due() or self._beat())
+            if self._write():
+                self._retry = _RETRY_SECONDS
+                continue
+            with self._board.changed:
+                self._board.changed.wait(_RETRY_SECONDS if self._closing else self._retry)
+            # The URL of a node that lives longer than 7 days ends before it: nobody is to be asked in vain for ever.
+            self._retry = min(self._retry * 2, _LONGEST_RETRY_SECONDS)
+
+    def _is_time(self) -> bool:
+        """Tell whether a letter is to be written now."""
+        if self._board.version > self._written:
+            return self._closing or self.due() == 0
+        return not self._closing and self._written >= 0 and self._beat() == 0
 
     def _write(self) -> bool:
         version = self._board.version

@@ -11,6 +11,8 @@ from boot import gpu, install, serve, weights
 from boot.failure import BootFailed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from boot.board import Board
     from boot.services import Services
     from boot.settings import Settings
@@ -30,6 +32,23 @@ def started_at(settings: Settings) -> float:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(repr(now))
         return now
+
+
+def note_ready(settings: Settings) -> None:
+    """Remember that this node has been ready once."""
+    _ready_file(settings).touch()
+
+
+def deadline_begins(settings: Settings, began: float) -> float:
+    """Return from when the boot's deadline counts, in seconds since 1970.
+
+    A node that was ready may be started again days later, as one that the cloud had stopped: it gets the time anew.
+    """
+    return time.time() if _ready_file(settings).exists() else began
+
+
+def _ready_file(settings: Settings) -> Path:
+    return settings.at(f"{_STATE}/ready-{settings.run_id}")
 
 
 class Boot:

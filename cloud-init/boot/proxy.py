@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from boot.settings import Settings
 
 FOLDER = "/etc/liftoff/proxy"
+WITHDRAWN = "/run/liftoff/withdrawn"
+"""While this file exists, every new request is answered 503; a reboot forgets it."""
+
+_RETRY_AFTER_SECONDS = 30
 
 ROUTES = (
     "models(/[^/]+(/[^/]+)?)?",
@@ -60,13 +64,24 @@ http {{
         add_header Strict-Transport-Security "max-age=31536000" always;
         error_page 401 @unauthorized;
         error_page 404 @not_found;
+        error_page 418 = @withdrawn;
         error_page 502 503 504 @starting;
         location @unauthorized {{ return 401 '{unauthorized}'; }}
         location @not_found {{ return 404 '{not_found}'; }}
         location @starting {{ return 503 '{starting}'; }}
+        location @withdrawn {{
+            # With 0 nginx sends `Connection: close`: the client has to look where else the model is.
+            keepalive_timeout 0;
+            add_header Retry-After {retry} always;
+            # Where a location adds a header, those of the server are not inherited.
+            add_header Strict-Transport-Security "max-age=31536000" always;
+            return 503 '{withdrawn}';
+        }}
         location / {{ return 404; }}
         location ~ ^(/health|/metrics|/v1/({routes}))$ {{
             if ($liftoff_allowed = 0) {{ return 401; }}
+            # Looked up for each request, so that those in flight and their connections go on as they are.
+            if (-f "{flag}") {{ return 418; }}
             proxy_pass http://vllm;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -85,7 +100,7 @@ http {{
 def render(settings: Settings, backend: int, *, modern: bool = False) -> str:
     """Return nginx's configuration."""
     config = _CONFIG.format(
-        user="user www-data;" if settings.on_machine else "",
+        user=_user(settings),
         run=settings.at("/run/liftoff-proxy"),
         folder=settings.at(FOLDER),
         backend=backend,
@@ -95,10 +110,20 @@ def render(settings: Settings, backend: int, *, modern: bool = False) -> str:
         routes="|".join(ROUTES),
         unauthorized=_error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
         not_found=_error("This route is not served.", "invalid_request_error", "unknown_url"),
+        flag=settings.at(WITHDRAWN),
+        retry=_RETRY_AFTER_SECONDS,
+        withdrawn=_error("The cloud takes this machine back.", "server_error", "interrupted"),
         starting=_error("The model is not ready.", "server_error", "not_ready"),
     )
     # `http2 on` came with nginx 1.25.1; before, it stands with `listen`.
     return config if modern else config.replace("        http2 on;\n", "").replace(" ssl;\n", " ssl http2;\n", 1)
+
+
+def _user(settings: Settings) -> str:
+    """Return as whom nginx's workers run: they have to see the flag below `root`, which is for its owner alone."""
+    if settings.on_machine:
+        return "user www-data;"
+    return "user root;" if os.geteuid() == 0 else ""
 
 
 def _error(message: str, kind: str, code: str) -> str:
@@ -111,8 +136,16 @@ def render_key(api_key: str) -> str:
     return f'map $http_authorization $liftoff_allowed {{ default 0; "~^Bearer {re.escape(api_key)}$" 1; }}\n'
 
 
+def withdraw(settings: Settings) -> None:
+    """Let the proxy answer 503 to every new request from now on; those in flight go on."""
+    flag = settings.at(WITHDRAWN)
+    flag.parent.mkdir(parents=True, exist_ok=True)
+    flag.touch()
+
+
 def write(settings: Settings, backend: int) -> None:
-    """Write configuration, key and certificate; only root may read them."""
+    """Write configuration, key and certificate; only root may read them. What was withdrawn is served again."""
+    settings.at(WITHDRAWN).unlink(missing_ok=True)
     folder = settings.at(FOLDER)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.at("/run/liftoff-proxy").mkdir(parents=True, exist_ok=True)

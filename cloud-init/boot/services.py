@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ DRAIN_SECONDS = 90
 
 _STOP_SECONDS = DRAIN_SECONDS + 15
 _ENVIRONMENT = "/etc/liftoff/vllm.env"
+_LINES = 2000
+"""How many lines are kept for whoever looks next: after the boot nobody does, and the node lives for days."""
 
 _HARDENED = """NoNewPrivileges=yes
 ProtectSystem=strict
@@ -278,7 +281,7 @@ class LineReader:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: list[str] = []
+        self._taken: collections.deque[str] = collections.deque(maxlen=_LINES)
 
     def read(self, process: subprocess.Popen[bytes]) -> None:
         """Begin to read a process's standard output."""
@@ -287,7 +290,8 @@ class LineReader:
     def take(self) -> list[str]:
         """Return the lines that came since the last call."""
         with self._lock:
-            lines, self._taken = self._taken, []
+            lines = list(self._taken)
+            self._taken.clear()
         return lines
 
     def _run(self, process: subprocess.Popen[bytes]) -> None:

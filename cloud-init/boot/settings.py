@@ -34,6 +34,7 @@ class Settings:
     api_key: str
     tls_certificate: str
     tls_key: str
+    metadata_url: str = "http://169.254.169.254"
     root: str = "/"
 
     @property
@@ -73,6 +74,9 @@ def load(path: Path) -> Settings:
     for name in _HTTPS_FIELDS:
         if not str(given[name]).startswith("https://"):
             raise _invalid(f"{name}: allowed: an https:// URL")
+    if not str(given.get("metadata_url", "http://")).startswith("http://"):
+        # None of the clouds' services speaks TLS: it never leaves the machine's host.
+        raise _invalid("metadata_url: allowed: an http:// URL")
     for name in ("vllm_arguments", "packages"):
         given[name] = tuple(given[name])
     return Settings(**given)

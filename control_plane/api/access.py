@@ -57,6 +57,7 @@ async def whoever(request: Request, parts: Parts, header: Annotated[str | None, 
     # Who only looks may do so for a second longer than the token: asked often, it would cost more than the answer.
     recent = parts.tokens.recent(given) if request.url.path == OFTEN_ASKED else None
     token = recent or await run_in_threadpool(_known, request, parts, given)
+    _limit(request, token)
     if not header and request.method not in _LOOKS and not _is_own_page(request):
         text = "another site's page sent this request with the browser's cookie"
         raise Problem(403, "forbidden", "other_site", text, "use the page of this server, or the header X-Admin-Token")
@@ -109,7 +110,7 @@ router = APIRouter(tags=["session"])
 @router.post("/session", status_code=204, responses=documented(400, 401, 413, 422, 429))
 def sign_in(given: SignIn, parts: Parts, request: Request, response: Response) -> None:
     """Keep a token in a cookie that scripts can't read and other sites can't send."""
-    _known(request, parts, given.token)
+    _limit(request, _known(request, parts, given.token))
     secure = request.url.scheme == "https"
     response.set_cookie(
         cookie_name(request), given.token, httponly=True, samesite="strict", secure=secure, max_age=30 * 86400
@@ -141,11 +142,14 @@ def _known(request: Request, parts: Services, given: str) -> Token:
     if token is None:
         guesses.add(address, given)
         raise Problem(401, "unauthorized", "token_unknown", "the token is not known, or was revoked", _NEW)
+    return token
+
+
+def _limit(request: Request, token: Token) -> None:
     token_rates: Rates = request.app.state.token_rates
     seconds = token_rates.take(token.id)
     if seconds > 0:
         raise rates.refuse(seconds, f"token {token.name!r}")
-    return token
 
 
 def _is_own_page(request: Request) -> bool:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from control_plane.request import LaunchAsked, Provider
 
 LaunchStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-NodeState = Literal["healthy", "unhealthy", "evicted", "terminating", "gone"]
+NodeState = Literal["healthy", "unhealthy", "interrupted", "evicted", "terminating", "gone"]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, in UTC")]
 Usd = Annotated[float, Field(ge=0)]
 
@@ -102,6 +102,26 @@ class Span(Shape):
     ended_at: Moment | None
 
 
+class Interruption(Shape):
+    """That its cloud takes a node back, and what comes in its place."""
+
+    since: Moment = Field(description="since when it takes no more requests")
+    relaunch_job_id: str | None = Field(
+        description="the launch of the node in its place; null where none was asked for"
+    )
+    restored_at: Moment | None = Field(description="when that node was there; null until then")
+    seconds_without_endpoint: Annotated[float, Field(ge=0)] | None = Field(
+        description="until that node was there, or until now; null where none is to come"
+    )
+
+
+class Replaced(Shape):
+    """The node in whose place another one stands."""
+
+    node_id: str
+    seconds_without_endpoint: Annotated[float, Field(ge=0)] = Field(description="between the two")
+
+
 class Node(Shape):
     """A node, without its key."""
 
@@ -125,6 +145,8 @@ class Node(Shape):
     idle_minutes: float | None
     idle_since: Moment | None
     ended_at: Moment | None
+    interruption: Interruption | None = Field(description="null where its cloud has not taken it back")
+    replaces: Replaced | None = Field(description="null where it stands in no other node's place")
 
 
 class Nodes(Shape):

@@ -99,7 +99,7 @@
  * @property {boolean} spot
  * @property {number} price_per_hour
  * @property {number} cost_so_far
- * @property {"healthy" | "unhealthy" | "evicted" | "terminating" | "gone"} state
+ * @property {"healthy" | "unhealthy" | "interrupted" | "evicted" | "terminating" | "gone"} state
  * @property {string} state_reason
  * @property {string} registered_at
  * @property {string | null} last_healthy_at
@@ -107,6 +107,14 @@
  * @property {number | null} idle_minutes
  * @property {string | null} idle_since
  * @property {string | null} ended_at
+ * @property {Interruption | null} [interruption]
+ * @property {{node_id: string, seconds_without_endpoint: number} | null} [replaces]
+ *
+ * @typedef {object} Interruption
+ * @property {string} since
+ * @property {string | null} relaunch_job_id
+ * @property {string | null} restored_at
+ * @property {number | null} seconds_without_endpoint
  *
  * @typedef {object} Access
  * @property {string} endpoint

@@ -106,5 +106,18 @@ function nodeFacts(node) {
     over ? ["Registered", time(node.registered_at, moment(node.registered_at))] : ["Idle", node.idle_since ? ["since ", time(node.idle_since, ago(node.idle_since, now()))] : "no"],
     over ? ["State", stateWord(node.state)] : ["Last healthy", node.last_healthy_at ? time(node.last_healthy_at, ago(node.last_healthy_at, now())) : "not yet"],
     ["Launch", h("a", { href: `/launch/${encodeURIComponent(node.job_id)}` }, shortId(node.job_id))],
+    ...outage(node),
   );
+}
+
+/** For how long nothing answered because a cloud took a node back. @param {LiveNode} node @returns {[string, any][]} */
+function outage({ interruption, replaces }) {
+  if (replaces) {
+    const before = h("a", { href: `/nodes/${encodeURIComponent(replaces.node_id)}` }, "a node that its cloud took back");
+    return [["Without an endpoint", [duration(replaces.seconds_without_endpoint), ", after ", before]]];
+  }
+  if (!interruption || interruption.seconds_without_endpoint === null) return [];
+  const next = h("a", { href: `/launch/${encodeURIComponent(interruption.relaunch_job_id ?? "")}` }, "another node");
+  const seconds = duration(interruption.seconds_without_endpoint);
+  return [["Without an endpoint", interruption.restored_at ? [seconds, ", until ", next, " was there"] : [`${seconds} so far; `, next, " is being launched"]]];
 }

@@ -15,6 +15,7 @@ const STATES = {
   pending: ["Not yet", "dot", "calm"],
   healthy: ["Healthy", "check", "good"],
   unhealthy: ["Unhealthy", "warning", "bad"],
+  interrupted: ["Taken back", "warning", "warn"],
   evicted: ["Evicted", "warning", "warn"],
   terminating: ["Terminating", "arc", "warn"],
   gone: ["Gone", "stop", "calm"],

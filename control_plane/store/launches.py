@@ -330,7 +330,7 @@ class Launches:
             if not connection.execute(update(launches).where(running).values(message=node.endpoint)).rowcount:
                 return False
             _replace(connection, node)
-            connection.execute(insert(nodes).values(node.__dict__))
+            connection.execute(insert(nodes).values({**node.__dict__, **_restore(connection, node)}))
             _end(connection, node.launch_id, "succeeded", node.endpoint, None)
         return True
 
@@ -456,6 +456,17 @@ def _end_attempt(connection: Connection, launch_id: str, number: int, error: Map
     ended = {"state": state, "ended_at": now, "error": dict(error) if error else None}
     connection.execute(update(attempts).where(this).values(ended))
     _tell_attempt(connection, launch_id, number, now)
+
+
+def _restore(connection: Connection, node: Node) -> dict[str, Any]:
+    """Record that a node stands in an interrupted one's place, if it was launched for that; return what it knows."""
+    waiting = and_(nodes.c.relaunched_as == node.launch_id, nodes.c.restored_at.is_(None))
+    before = connection.execute(select(nodes.c.id, nodes.c.interrupted_at).where(waiting)).one_or_none()
+    if before is None:
+        return {}
+    connection.execute(update(nodes).where(nodes.c.id == before.id).values(restored_at=node.registered_at))
+    # Two servers' clocks may differ.
+    return {"replaces": before.id, "outage_seconds": max(0.0, node.registered_at - before.interrupted_at)}
 
 
 def _enter(connection: Connection, launch_id: str, stage: str, now: float) -> None:

@@ -24,7 +24,7 @@ LAUNCH_STATUSES: Final = ("queued", "running", "cancelling", "succeeded", "faile
 ENDED: Final = ("succeeded", "failed", "cancelled")
 ATTEMPT_STATES: Final = ("skipped", "running", "succeeded", "failed")
 EVENT_KINDS: Final = ("status", "note", "attempt", "launch", "log")
-NODE_STATES: Final = ("healthy", "unhealthy", "evicted", "terminating", "gone")
+NODE_STATES: Final = ("healthy", "unhealthy", "interrupted", "evicted", "terminating", "gone")
 SCOPES: Final = ("read", "launch")
 
 
@@ -142,7 +142,24 @@ nodes: Final = Table(
     Column("idle_since", Float, nullable=True),
     # NULL: it has not gone.
     Column("ended_at", Float, nullable=True),
+    # NULL: no cloud has taken it back. Else since when it takes no more requests.
+    Column("interrupted_at", Float, nullable=True),
+    # NULL: nothing is launched in its place.
+    Column("relaunched_as", String(200), nullable=True),
+    # NULL: no other node stands in its place, or not yet.
+    Column("restored_at", Float, nullable=True),
+    # NULL: it stands in no other node's place.
+    Column("replaces", String(200), nullable=True),
+    # NULL: it stands in no other node's place. Else how long there was no endpoint.
+    Column("outage_seconds", Float, nullable=True),
     _one_of("state", NODE_STATES),
+    CheckConstraint("state <> 'interrupted' OR interrupted_at IS NOT NULL", name="an_interruption_has_a_time"),
+    CheckConstraint(
+        "relaunched_as IS NULL OR interrupted_at IS NOT NULL", name="only_an_interrupted_one_is_relaunched"
+    ),
+    CheckConstraint("restored_at IS NULL OR relaunched_as IS NOT NULL", name="only_a_relaunched_one_is_restored"),
+    CheckConstraint("(replaces IS NULL) = (outage_seconds IS NULL)", name="a_replacement_knows_the_outage"),
+    CheckConstraint("outage_seconds IS NULL OR outage_seconds >= 0", name="outage_seconds_count"),
     CheckConstraint("(ended_at IS NOT NULL) = (state = 'gone')", name="end_has_a_time"),
     CheckConstraint("idle_minutes IS NULL OR idle_minutes > 0", name="idle_minutes_count"),
     UniqueConstraint("launch_id"),

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import CheckConstraint, delete, insert, inspect, select
+from sqlalchemy import CheckConstraint, delete, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from automation.offers import Offer
@@ -105,6 +107,57 @@ def test_the_migrations_make_the_tables_and_nothing_else(database: Database) -> 
             assert checks == {str(one.name) for one in table.constraints if isinstance(one, CheckConstraint)}
 
 
+def test_a_node_of_the_first_tables_is_kept_with_no_interruption_and_may_go_back(tmp_path: Path) -> None:
+    made = Database(sqlite_url(tmp_path / "old.sqlite"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(tables.__file__).parent / "migrations"))
+    new = {"interrupted_at", "relaunched_as", "restored_at", "replaces", "outage_seconds"}
+    with made.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(insert(tables.launches).values({**LAUNCH, "id": "there"}))
+        old = {name: value for name, value in NODE.items() if name not in new}
+        names, marks = ", ".join(old), ", ".join(f":{name}" for name in old)
+        connection.execute(
+            text(f"INSERT INTO nodes ({names}) VALUES ({marks})"), {**old, "offer": json.dumps(old["offer"])}
+        )
+        connection.commit()
+    made.migrate()
+    assert Nodes(made).get("new").__dict__ == NODE
+    assert Nodes(made).interrupt("new", "interrupted", 5.0, "taken back") is not None
+    with made.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        assert connection.scalar(text("SELECT state FROM nodes")) == "unhealthy"
+        connection.commit()
+    made.close()
+
+
+def test_an_interrupted_node_is_restored_by_the_launch_in_its_place_and_by_no_other(
+    database: Database, launches: Launches
+) -> None:
+    nodes = Nodes(database)
+    for launch_id in ("a", "b", "c"):
+        launches.add(launch_id, REQUEST, None)
+        launches.begin(launch_id, "server")
+    assert launches.succeed(node("a"))
+    begun = nodes.interrupt("node-of-a", "interrupted", 1000.0, "taken back")
+    assert begun is not None
+    again = nodes.interrupt("node-of-a", "evicted", 2000.0, "gone")
+    assert again is not None
+    assert (begun.interrupted_at, again.interrupted_at, again.state) == (1000.0, 1000.0, "evicted")
+    assert nodes.interrupt("node-of-a", "interrupted", 1000.0, "taken back") is None
+    nodes.set_relaunch("node-of-a", "b", None)
+    nodes.set_relaunch("node-of-a", "c", None)
+    assert [one.relaunched_as for one in nodes.without_successor(time.time())] == ["b"]
+    assert launches.succeed(node("c"))
+    assert nodes.get("node-of-c").replaces is None
+    assert launches.succeed(node("b", registered_at=1074.0))
+    assert nodes.get("node-of-a").restored_at == 1074.0
+    assert (nodes.get("node-of-b").replaces, nodes.get("node-of-b").outage_seconds) == ("node-of-a", 74.0)
+    assert nodes.without_successor(time.time()) == []
+
+
 def test_the_migrations_may_run_again(database: Database) -> None:
     Launches(database).add("a", REQUEST, None)
     database.migrate()
@@ -166,6 +219,12 @@ NODE: Final[Mapping[str, Any]] = node("there", id="new").__dict__
         pytest.param(tables.nodes, {**NODE, "state": "gone"}, id="gone at no time"),
         pytest.param(tables.nodes, {**NODE, "ended_at": 2.0}, id="healthy and gone"),
         pytest.param(tables.nodes, {**NODE, "idle_minutes": 0.0}, id="idle after no time"),
+        pytest.param(tables.nodes, {**NODE, "state": "interrupted"}, id="interrupted at no time"),
+        pytest.param(tables.nodes, {**NODE, "relaunched_as": "again"}, id="launched again for no reason"),
+        pytest.param(tables.nodes, {**NODE, "interrupted_at": 1.0, "restored_at": 2.0}, id="restored by nobody"),
+        pytest.param(tables.nodes, {**NODE, "replaces": "before"}, id="replaces one after no time"),
+        pytest.param(tables.nodes, {**NODE, "outage_seconds": 1.0}, id="an outage before nobody"),
+        pytest.param(tables.nodes, {**NODE, "replaces": "before", "outage_seconds": -1.0}, id="a negative outage"),
         pytest.param(
             tables.tokens, {"id": "t", "name": "n", "scope": "all", "digest": "d", "created_at": 1.0}, id="scope"
         ),
@@ -194,6 +253,7 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
         ("launches", "ended_at"),
         ("launches", "error"),
         ("launches", "server"),
+        ("launches", "stack"),
         ("attempts", "started_at"),
         ("attempts", "ended_at"),
         ("attempts", "error"),
@@ -201,6 +261,11 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
         ("nodes", "idle_minutes"),
         ("nodes", "idle_since"),
         ("nodes", "ended_at"),
+        ("nodes", "interrupted_at"),
+        ("nodes", "relaunched_as"),
+        ("nodes", "restored_at"),
+        ("nodes", "replaces"),
+        ("nodes", "outage_seconds"),
         ("tokens", "revoked_at"),
     }
 
@@ -208,12 +273,13 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
 def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database, launches: Launches) -> None:
     launches.add("a", REQUEST, None)
     full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
-    empty = {"started_at", "ended_at", "error", "node", "estimated_seconds_left"}
+    empty = {"started_at", "ended_at", "error", "node", "estimated_seconds_left", "stack"}
     assert {name for name, value in full.items() if value is None} == empty
     assert (full["status"], full["waiting_before"], full["attempts"], full["timeline"]) == ("queued", 0, [], [])
     assert json.loads(json.dumps(full)) == full
     short = told.launch_in_short(launches.page(None, 10, None)[0], None).model_dump(mode="json")
-    assert {name for name, value in short.items() if value is None} == {"started_at", "ended_at", "error", "node"}
+    empty = {"started_at", "ended_at", "error", "node", "stack"}
+    assert {name for name, value in short.items() if value is None} == empty
     assert [launch.server for launch in launches.open()] == [None]
     (event,) = launches.events_of("a", 0)
     assert told.event_data(event.kind, event.data, event.at)["status"] == "queued"
@@ -271,7 +337,8 @@ def test_a_launch_succeeds_with_its_node_or_not_at_all(database: Database, launc
     full = told.launch_in_full(launches.get("b"), launches, Nodes(database)).model_dump(mode="json")
     assert (full["status"], full["error"]) == ("succeeded", None)
     assert full["ended_at"] is not None
-    assert {name for name, value in full["node"].items() if value is None} == {"idle_minutes", "idle_since", "ended_at"}
+    unknown = {"idle_minutes", "idle_since", "ended_at", "interruption", "replaces"}
+    assert {name for name, value in full["node"].items() if value is None} == unknown
     launches.end("b", "failed", "too late", ERROR)
     assert launches.get("b").status == "succeeded"
 
@@ -319,7 +386,7 @@ def test_a_node_is_read_with_and_without_every_empty_column(database: Database, 
         assert launches.succeed(node(launch_id, **changes))
     nodes.set_idle("node-of-a", None)
     nodes.set_state("node-of-b", "terminating", "asked for")
-    nodes.set_state("node-of-b", "healthy", "answers", unless="terminating")
+    nodes.set_state("node-of-b", "healthy", "answers", unless=["terminating"])
     assert nodes.get("node-of-b").state == "terminating"
     nodes.set_state("node-of-b", "gone", "taken down")
     nodes.set_state("node-of-b", "healthy", "answers")

@@ -6,14 +6,24 @@ has: a program nvidia-smi, and the serving environment, which is vLLM's CPU buil
 
 import gzip
 import hashlib
+import secrets
 import shlex
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from automation.weights import Target, push
 from components.cuda import requirements
 from components.local import REQUIREMENTS
-from provider.local import machine, network
+from provider.local import machine, network, tiny_llama
+from provider.local import storage as local_storage
+from provider.storage import Bucket, Storage
+from tests.clouds.fixtures import Clouds
 
+from .conftest import Site, site_of
 from .node import told
 
 _MARKER = "/opt/liftoff/venv/liftoff-requirements.sha256"
@@ -95,6 +105,20 @@ class Machines:
             lambda _: None,
         )
 
+    def redirect_metadata(self, address: str, service: str) -> None:
+        """Let a machine find a service, `ADDRESS:PORT`, at the address of its cloud's metadata service.
+
+        The rule is in the network namespace of the machine alone, and goes with it.
+        """
+        rules = f"""table ip metadata {{
+            chain output {{
+                type nat hook output priority -100;
+                ip daddr 169.254.169.254 tcp dport 80 dnat to {service}
+            }}
+        }}"""
+        namespace = network.create(self._names[address], "nspawn").namespace
+        subprocess.run(["ip", "netns", "exec", namespace, "nft", "-f", "-"], input=rules, text=True, check=True)
+
     def delete(self, machine_id: str) -> None:
         """Power a machine off."""
         if machine_id in self.machines:
@@ -106,3 +130,47 @@ class Machines:
             self.delete(machine_id)
         for name in self._names.values():
             network.delete(name)
+
+
+@pytest.fixture
+def host_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    """Machines of this host, which go at the end of a test, and the bridge that they are reached by."""
+    monkeypatch.setenv("LIFTOFF_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("LIFTOFF_KEYS", str(tmp_path / "keys"))
+    holder = f"test-{secrets.token_hex(3)}"
+    network.hold_bridge(holder)
+    machines = Machines(holder)
+    try:
+        yield machines
+    finally:
+        machines.close()
+        network.release_bridge(holder)
+
+
+@pytest.fixture
+def machine_site(tmp_path: Path, clouds: Clouds, host_machines: Machines) -> Iterator[Site]:
+    """A desk at emulated clouds whose machines are real, with the tiny model in a bucket that they reach."""
+    holder, prefix = f"test-{secrets.token_hex(3)}", f"test-{secrets.token_hex(4)}"
+    held = local_storage.acquire(holder, "nspawn")
+    storage = Storage(
+        endpoint=held.endpoint,
+        region=held.region,
+        bucket=held.bucket,
+        access_key_id=held.access_key_id,
+        secret_access_key=held.secret_access_key,
+        ca_certificate=held.ca_certificate,
+    )
+    model, authority = tmp_path / "model", tmp_path / "ca.pem"
+    tiny_llama.write(model)
+    authority.write_text(held.ca_certificate)
+    target = Target(held.endpoint, held.region, held.access_key_id, held.secret_access_key, str(authority))
+    push(model, f"s3://{held.bucket}/{prefix}", target, lambda _: None)
+    world = clouds.world
+    try:
+        for made in site_of(tmp_path, clouds, storage, f"s3://{held.bucket}/{prefix}"):
+            world.on_address = host_machines.address
+            world.on_vm, world.on_vm_deleted = host_machines.boot, host_machines.delete
+            yield made
+    finally:
+        Bucket(storage).delete_below(prefix)
+        local_storage.release(holder)

@@ -47,8 +47,24 @@ class Node:
         self._at = at
         self._server: http.server.ThreadingHTTPServer | None = None
         self._sequence = 0
+        self._withdrawn = threading.Event()
         self._trusted = ssl.create_default_context(cadata=self.settings["storage_ca"])
         threading.Thread(target=self._boot, daemon=True).start()
+
+    def interrupt(self, seconds: float = 120.0) -> None:
+        """Take no new requests and say so, as after a cloud's notice; requests in flight are still being answered."""
+        self._withdrawn.set()
+        self._tell_notice(time.time() + seconds, drained_at=None)
+
+    def drain(self) -> None:
+        """Say that nothing is in flight any more."""
+        self._tell_notice(time.time(), drained_at=time.time())
+
+    def _tell_notice(self, deadline: float, drained_at: float | None) -> None:
+        told = {"kind": "interruption", "action": "terminate", "noticed_at": time.time(), "deadline": deadline}
+        notice = {**told, "drained_at": drained_at, "all_answered": None if drained_at is None else True}
+        with httpx.Client(verify=self._trusted, trust_env=False) as client:
+            self._write(client, 3, "interrupted", notice=notice)
 
     def end(self) -> None:
         """Stop to answer."""
@@ -71,7 +87,14 @@ class Node:
             self._serve()
             self._write(client, 3, "ready")
 
-    def _write(self, client: httpx.Client, at: int, state: str, error: Mapping[str, str] | None = None) -> None:
+    def _write(
+        self,
+        client: httpx.Client,
+        at: int,
+        state: str,
+        error: Mapping[str, str] | None = None,
+        notice: Mapping[str, Any] | None = None,
+    ) -> None:
         self._sequence += 1
         now = time.time()
         letter = {
@@ -94,6 +117,7 @@ class Node:
                 for number, (name, unit) in enumerate(PHASES)
             ],
             "error": error,
+            "notice": notice,
             "log": ["a line of the node"],
         }
         client.put(self.settings["mailbox_url"], content=json.dumps(letter).encode()).raise_for_status()
@@ -106,7 +130,7 @@ class Node:
             pair.write_text(settings["tls_certificate"] + settings["tls_key"])
             context.load_cert_chain(pair)
         server = http.server.ThreadingHTTPServer(
-            (settings["server_name"], settings["port"]), _handler(settings["api_key"], self._at)
+            (settings["server_name"], settings["port"]), _handler(settings["api_key"], self._at, self._withdrawn)
         )
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -114,18 +138,20 @@ class Node:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
 
-def _handler(key: str, at: Callable[[str], None]) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(
+    key: str, at: Callable[[str], None], withdrawn: threading.Event
+) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = self.path == "/health"
-            self._answer(200 if known else 404, b"")
+            self._answer(503 if withdrawn.is_set() else 200 if known else 404, b"")
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             at("answer")
             allowed = self.headers["Authorization"] == f"Bearer {key}"
             body = json.dumps({"choices": [{"text": "!"}]} if allowed else {"error": "no"}).encode()
-            self._answer(200 if allowed else 401, body)
+            self._answer(503 if withdrawn.is_set() else 200 if allowed else 401, body)
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

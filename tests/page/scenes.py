@@ -95,6 +95,17 @@ def failed(world: World) -> Record:
     return record
 
 
+def interruption(**changes: object) -> Json:
+    """Return what is told of a node that its cloud takes back, and in whose place another one is launched."""
+    told = {
+        "since": moment(34),
+        "relaunch_job_id": "launch-next",
+        "restored_at": None,
+        "seconds_without_endpoint": 34.0,
+    }
+    return {**told, **changes}
+
+
 def a_day(world: World) -> None:
     """Fill the history with launches of every status, and nodes of every state."""
     for number in range(22):
@@ -107,6 +118,10 @@ def a_day(world: World) -> None:
     finish(world, begun(world))
     lost = finish(world, begun(world))
     lost.update(state="evicted", state_reason="The cloud takes the spot machine back in 2 minutes.")
+    taken = finish(world, begun(world))
+    taken.update(state="interrupted", state_reason="its cloud takes it back (terminate)", interruption=interruption())
+    new = finish(world, begun(world))
+    new["replaces"] = {"node_id": lost["id"], "seconds_without_endpoint": 74.2}
     ill = finish(world, begun(world))
     ill.update(state="unhealthy", state_reason="No answer to the last 3 health checks.", idle_since=moment(900))
     gone = finish(world, begun(world))

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page import scenes
-from tests.page.world import API_KEY, LLAMA, World
+from tests.page.world import API_KEY, LLAMA, World, moment
 
 pytestmark = pytest.mark.page
 
@@ -30,7 +30,7 @@ def test_the_history_has_pages_and_a_filter(page: Page, world: World) -> None:
     rows = page.locator(".history tbody tr")
     expect(rows).to_have_count(20)
     page.get_by_role("link", name="Older").click()
-    expect(rows).to_have_count(9)
+    expect(rows).to_have_count(11)
     page.get_by_role("link", name="Newest").click()
     expect(rows).to_have_count(20)
     page.get_by_label("Status").select_option("failed")
@@ -70,6 +70,20 @@ def test_nodes_keep_what_is_open_while_they_are_read_again(page: Page, world: Wo
     expect(page.locator(".node-reason")).to_have_text("No answer to the last 3 health checks.")
     expect(page.locator(".cost")).to_have_text("$0.12")
     expect(button).to_be_focused()
+
+
+def test_the_time_without_an_endpoint_is_told_in_plain_words(page: Page, world: World) -> None:
+    node = scenes.finish(world, scenes.begun(world))
+    node.update(state="interrupted", state_reason="its cloud takes it back", interruption=scenes.interruption())
+    page.goto("/nodes")
+    expect(page.locator(".node .pill")).to_have_text("Taken back")
+    expect(page.locator(".node")).to_contain_text("Without an endpoint34 s so far; another node is being launched")
+    expect(page.get_by_role("link", name="another node")).to_have_attribute("href", "/launch/launch-next")
+    node["interruption"] = scenes.interruption(restored_at=moment(), seconds_without_endpoint=74.2)
+    expect(page.locator(".node")).to_contain_text("1 min 14 s, until another node was there")
+    node.update(interruption=None, replaces={"node_id": "node-0", "seconds_without_endpoint": 74.2}, state="healthy")
+    expect(page.locator(".node")).to_contain_text("1 min 14 s, after a node that its cloud took back")
+    expect(page.get_by_role("link", name="a node that its cloud took back")).to_have_attribute("href", "/nodes/node-0")
 
 
 def test_a_node_is_terminated_from_the_list(page: Page, world: World) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
-from provider import certificate
+from automation import errors
+from automation.cloud_errors import Scope
+from automation.errors import Kind
+from provider import certificate, status
 from provider.boot_session import mailbox_key
 from provider.readiness import Readiness, ReadinessInputs
 from provider.resource import Refused
+from provider.status import Stage
 from provider.storage import Bucket, Storage
 
 from .conftest import Recorded
@@ -130,7 +134,8 @@ def test_it_says_what_the_node_says_and_ends_with_a_completion(
     node_thread.join()
     assert run_id == node.run_id
     assert [phase["phase"] for phase in outputs["timeline"]] == ["install", "weights", "serve"]
-    said = [line.split(":")[0] for line in recorded.lines]
+    shown = [found for line in recorded.lines if (found := status.parse(line))]
+    said = list(dict.fromkeys(f"{found.percent}% {found.stage.title}" for found in shown))
     assert said[0] == "45.0% Provisioning instance"
     assert said[1:4] == ["72.5% Installing dependencies", "85.0% Loading model from R2", "95.0% Starting vLLM"]
 
@@ -149,6 +154,45 @@ def test_a_node_that_failed_fails_the_update_with_its_last_words(
         "  line one",
         "  line two",
     ]
+
+
+NOTICE = {"kind": "interruption", "action": "terminate", "noticed_at": 1.0, "deadline": 121.0}
+TAKEN_BACK = {"code": "spot_interrupted", "phase": "weights", "message": "taken back", "hint": "elsewhere"}
+
+
+@pytest.mark.parametrize(
+    ("phases", "state", "error"),
+    [(("done", "failed", "pending"), "failed", TAKEN_BACK), (("done", "done", "done"), "interrupted", None)],
+)
+def test_a_machine_that_its_cloud_takes_back_before_the_launch_is_over_is_a_lack_of_capacity_there(
+    storage: Storage,
+    node: Node,
+    endpoint: str,
+    pair: certificate.KeyPair,
+    recorded: Recorded,
+    phases: tuple[str, str, str],
+    state: str,
+    error: dict[str, Any] | None,
+) -> None:
+    node.write(*phases, state, error=error, notice=NOTICE)
+    with pytest.raises(Refused) as caught:
+        Readiness().create(inputs(storage, node, endpoint, pair), recorded.operation())
+    failure = errors.classify(str(caught.value), Stage.SERVE, "node-readiness")
+    assert (failure.kind, failure.code, failure.scope) == (Kind.CAPACITY, "spot_interrupted", Scope.ZONE)
+    assert failure.blocked_seconds > 0
+    assert "terminate" in failure.message
+    assert failure.log == ("line one", "line two")
+
+
+def test_a_notice_while_the_endpoint_is_asked_ends_the_wait_for_it(
+    storage: Storage, node: Node, pair: certificate.KeyPair, recorded: Recorded
+) -> None:
+    node.write("done", "done", "done", "ready")
+    threading.Timer(0.5, lambda: node.write("done", "done", "done", "interrupted", notice=NOTICE)).start()
+    began = time.monotonic()
+    with pytest.raises(Refused, match="spot_interrupted"):
+        Readiness().create(inputs(storage, node, "https://127.0.0.1:9", pair), recorded.operation())
+    assert time.monotonic() - began < 10
 
 
 def test_cancel_ends_the_wait_within_a_second(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automation import cloud_errors, errors, failover
-from automation.blocked import Block
+from automation.blocked import Block, after_interruption
 from automation.errors import Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Listing, Offer, Wanted, offers
@@ -43,6 +43,7 @@ def answer(provider: str, code: str) -> LaunchFailure:
 
 BOOT = LaunchFailure(Kind.BOOT, "serve_failed", Stage.SERVE, "readiness", "vLLM ended", "read", retryable=False, raw="")
 WRONG = LaunchFailure(Kind.CONFIGURATION, "invalid", Stage.VALIDATE, "", "no", "change it", retryable=False, raw="")
+INTERRUPTED = errors.classify("[capacity/spot_interrupted] taken back\nhint: elsewhere", Stage.SERVE, "readiness")
 UNKNOWN = LaunchFailure(Kind.UNKNOWN, "unknown", Stage.REQUEST, "", "what?", "read", retryable=False, raw="what?")
 
 
@@ -177,6 +178,24 @@ def test_an_offer_that_can_not_be_had_is_passed_over_with_its_reason(blocked: Bl
     assert site.tried == [first, third]
     # The network stays only for the offer that is really the next.
     assert site.cleared == [False]
+
+
+def test_a_machine_that_is_taken_back_during_its_boot_goes_first_and_its_place_is_left_alone(blocked: Blocked) -> None:
+    site = FakeSite(INTERRUPTED, INTERRUPTED, INTERRUPTED, None)
+    plan = [offer(zone=f"us-east-1{zone}") for zone in "abc"]
+    ended = run([*plan, plan[0], offer(zone="eu-west-1a")], site, blocked)
+    # Unlike boots that fail for reasons of their own, any number of them ends no plan.
+    assert ended.ok
+    assert [bool(attempt.skipped) for attempt in ended.attempts] == [False, False, False, True, False]
+    # There was a machine, which fills the quota and costs.
+    assert site.cleared == [True, True, False]
+    clock = Clock()
+    assert {block.until - clock.now for block in blocked.active(clock.now)} == {errors.INTERRUPTED_SECONDS}
+
+
+def test_a_place_that_took_a_node_back_is_left_alone_as_after_an_interrupted_boot(blocked: Blocked) -> None:
+    run([offer()], FakeSite(INTERRUPTED), blocked)
+    assert blocked.active(0) == (after_interruption(offer(), Clock().now),)
 
 
 def test_nothing_is_left_when_no_offer_works(blocked: Blocked) -> None:

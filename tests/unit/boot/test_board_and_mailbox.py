@@ -2,12 +2,15 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from boot import https
 from boot.board import Board
 from boot.failure import BootFailed
 from boot.mailbox import Mailbox
+from boot.notices import Notice
 
 from provider.status import Mailbox as Letter
 from provider.status import Stage, status_of
@@ -108,6 +111,46 @@ def test_the_last_words_arrive_even_if_the_storage_refuses_at_first(
     board.fail(BootFailed("disk_full", "weights", "m", "h"))
     assert mailbox.close(10)
     assert json.loads(bucket.objects["/m"])["error"]["code"] == "disk_full"
+
+
+def test_a_node_says_every_30_seconds_that_it_lives(bucket: Bucket) -> None:
+    clock, board = Clock(), Board("run", [], 1.0)
+    mailbox = Mailbox(f"{bucket.url}/m", https.context(bucket.certificate), board, clock)
+    assert mailbox._is_time()
+    mailbox._write()
+    clock.now += 29
+    assert not mailbox._is_time()
+    clock.now += 1
+    assert mailbox._is_time()
+    before = json.loads(bucket.objects["/m"])["sequence"]
+    mailbox._write()
+    assert json.loads(bucket.objects["/m"])["sequence"] > before
+    assert not mailbox._is_time()
+    mailbox._connection.close()
+
+
+def test_a_url_that_has_ended_is_asked_ever_more_seldom_and_a_notice_still_at_once(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boot.mailbox._INTERVAL_SECONDS", 0.0)
+    board = Board("run", [], 1.0)
+    board.ready()
+    bucket.faults["/m"] = ["403"]
+    mailbox = Mailbox(f"{bucket.url}/m", https.context(bucket.certificate), board)
+    mailbox._retry = 3600.0
+    mailbox.start()
+    until(lambda: len(bucket.asked) == 1 and mailbox._retry == 3600.0)
+    board.interrupted(Notice("interruption", "terminate", 1.0, 121.0))
+    until(lambda: "/m" in bucket.objects)
+    assert json.loads(bucket.objects["/m"])["state"] == "interrupted"
+    assert mailbox.close(10)
+
+
+def until(look: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def test_the_work_never_waits_for_the_mailbox() -> None:

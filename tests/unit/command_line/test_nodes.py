@@ -1,6 +1,7 @@
 """`liftoff nodes`, `destroy JOB` and `sweep`."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ def test_nodes_are_listed_with_price_cost_health_and_end(workplace: Workplace, e
         assert text in done.out
     (told,) = either("nodes", "--json").records
     assert (told["type"], told["id"], told["price_per_hour"]) == ("node", node.id, 0.5)
+
+
+def test_the_time_without_an_endpoint_is_told_of_the_node_that_went_and_of_the_one_that_came(
+    workplace: Workplace, either: Run, job: str
+) -> None:
+    old = workplace.nodes.of_launch(job)
+    assert old is not None
+    again = workplace.ask()
+    workplace.nodes.interrupt(old.id, "interrupted", time.time() - 3634, "its cloud takes it back (terminate)")
+    workplace.nodes.set_relaunch(old.id, again, None)
+    told = " ".join(either("nodes", "--state", "interrupted", COLUMNS="500").out.split())
+    assert "interrupted: its cloud takes it back (terminate) (60 min 3" in told
+    assert f"s without an endpoint, and on; {again} is to bring one)" in told
+    workplace.begin(again)
+    workplace.succeed(again)
+    told = " ".join(either("nodes", COLUMNS="500").out.split())
+    assert f"in place of {old.id[:8]}; 3" in told
+    assert f"s without an endpoint, until {again})" in told
 
 
 def test_nodes_that_have_gone_are_listed_when_asked_for(workplace: Workplace, either: Run, job: str) -> None:

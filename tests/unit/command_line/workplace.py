@@ -117,16 +117,17 @@ class Workplace:
         bell = Bell()
         self.launches, self.nodes = Launches(self.database, bell.ring), Nodes(self.database)
         self.tokens, self.template = Tokens(self.database), Template(ROOT, "dev", self.state / "launch-projects")
-        self.queue = Queue()
+        self.queue, blocks = Queue(), Blocks(self.database)
         self.services = Services(
             Settings(ROOT, catalog_only=True),
             self.database,
             self.launches,
             self.nodes,
+            blocks,
             self.tokens,
             Servers(self.database, "here"),
             self.template,
-            Conductor(self.launches, self.nodes, Blocks(self.database), self.template, "here", catalog_only=True),
+            Conductor(self.launches, self.nodes, blocks, self.template, "here", catalog_only=True),
             cast("Workflows", self.queue),
             bell,
         )

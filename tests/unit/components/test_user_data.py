@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from boot import settings
+from boot.failure import BootFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,6 +125,23 @@ def test_the_boot_program_understands_what_it_is_told(tmp_path: Path) -> None:
     path.write_text(files_in(user_data.render(told()))["/etc/liftoff/boot.json"]["content"])
     loaded = settings.load(path)
     assert (loaded.model, loaded.port, loaded.on_machine) == ("meta-llama/Llama-3.1-8B-Instruct", 443, True)
+
+
+def test_the_metadata_service_is_the_clouds_own_unless_another_is_named(tmp_path: Path) -> None:
+    for changes, url in (
+        ({}, "http://169.254.169.254"),
+        ({"metadata_url": "http://10.0.0.1:80"}, "http://10.0.0.1:80"),
+    ):
+        path = tmp_path / "boot.json"
+        path.write_text(files_in(user_data.render(told(**changes)))["/etc/liftoff/boot.json"]["content"])
+        assert settings.load(path).metadata_url == url
+
+
+def test_a_metadata_service_that_would_need_tls_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "boot.json"
+    path.write_text(files_in(user_data.render(told(metadata_url="https://x")))["/etc/liftoff/boot.json"]["content"])
+    with pytest.raises(BootFailed, match="metadata_url"):
+        settings.load(path)
 
 
 def test_its_shell_scripts_are_sound() -> None:

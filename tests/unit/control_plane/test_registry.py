@@ -1,8 +1,9 @@
 """Nodes are looked after: the idle and the old are taken down, the evicted noticed and, where asked for, replaced."""
 
+import json
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import update
@@ -15,10 +16,13 @@ from control_plane.probe import Health
 from control_plane.registry import Registry
 from control_plane.services import Services
 from control_plane.store.launches import UnknownLaunch
+from control_plane.store.nodes import Node
 from control_plane.store.tables import launches, nodes
+from control_plane.told import node_of
 from provider import places
+from provider.status import Mailbox
 from tests.unit.control_plane.conftest import Noted
-from tests.unit.control_plane.story import Story
+from tests.unit.control_plane.story import ERROR, OFFER, Story
 
 IDLE = Health("", requests=0.0, done=5.0)
 SILENT = Health("ConnectError: refused")
@@ -31,13 +35,29 @@ class Round:
         self.services = services
         self.launch_id = launch_id
         self.health = IDLE
-        self.registry = Registry(services, lambda _node: self.health)
+        self.letter: Mailbox | None = None
+        self.registry = Registry(services, lambda _node: self.health, lambda _node: self.letter)
 
     def look(self) -> str:
         self.registry.look_at_nodes()
+        return self.node.state
+
+    def read(self) -> str:
+        """Read the mailbox, and return the node's state then."""
+        self.registry.look_at_mailboxes()
+        return self.node.state
+
+    @property
+    def node(self) -> Node:
         found = self.services.nodes.of_launch(self.launch_id)
         assert found is not None
-        return found.state
+        return found
+
+    def keep(self) -> None:
+        """Let the launch have been asked for with `keep`."""
+        request = {**self.services.launches.get(self.launch_id).request, "keep": True}
+        with self.services.database.transaction() as connection:
+            connection.execute(update(launches).values(request=request))
 
     def past(self, **values: Any) -> None:
         """Let the node have been so for some time."""
@@ -106,16 +126,191 @@ def test_an_on_demand_node_that_stays_silent_is_left_alone(round_: Round, queue:
 
 def test_an_evicted_node_is_launched_again_once_where_that_was_asked_for(round_: Round, queue: Noted) -> None:
     services = round_.services
-    request = {**services.launches.get(round_.launch_id).request, "keep": True}
-    with services.database.transaction() as connection:
-        connection.execute(update(launches).values(request=request))
+    round_.keep()
     round_.health = SILENT
     for _ in range(2):
         round_.past(last_healthy_at=time.time() - 121, state="unhealthy")
         assert round_.look() == "evicted"
     again = set(queue.submitted)
     assert len(again) == 1
-    assert services.launches.get(again.pop()).request == request
+    assert services.launches.get(again.pop()).request == services.launches.get(round_.launch_id).request
+
+
+def letter(state: str = "interrupted", **notice: Any) -> Mailbox:
+    """Return what a node writes."""
+    phase = {"state": "done"}
+    told = {"kind": "interruption", "action": "terminate", "noticed_at": time.time(), "deadline": time.time() + 120}
+    given = {
+        "version": 1,
+        "run_id": "run",
+        "sequence": 1,
+        "written_at": time.time(),
+        "started_at": time.time(),
+        "state": state,
+        "phases": [{"name": name, **phase} for name in ("install", "weights", "serve")],
+        "notice": {**told, **notice},
+    }
+    return Mailbox.model_validate_json(json.dumps(given))
+
+
+DRAINED: Final[dict[str, Any]] = {"drained_at": 1.0, "all_answered": True}
+
+
+def test_a_notice_is_acted_upon_while_the_node_still_answers_what_it_has_begun(round_: Round, queue: Noted) -> None:
+    round_.keep()
+    round_.letter = letter()
+    before = time.time()
+    for _ in range(3):
+        assert round_.read() == "interrupted"
+    # Another one is launched at once, and once; its place is left alone; the machine may answer to the end.
+    (again,) = set(queue.submitted)
+    assert queue.taken_down == []
+    assert round_.node.relaunched_as == again
+    (block,) = round_.services.blocks.active(before)
+    assert block.covers(OFFER)
+    assert not block.covers(OFFER.model_copy(update={"zone": "eus2-az1"}))
+    assert not block.covers(OFFER.model_copy(update={"spot": False}))
+    assert before + 899 < block.until < time.time() + 901
+    notes = [event.data["text"] for event in round_.services.launches.events_of(again, 0) if event.kind == "note"]
+    assert notes == [f"In place of node {round_.node.id}, which its cloud takes back"]
+
+
+def test_its_silence_after_the_notice_is_no_news(round_: Round) -> None:
+    round_.letter, round_.health = letter(), Health("/health answers 503")
+    assert round_.read() == "interrupted"
+    assert round_.look() == "interrupted"
+    round_.health = IDLE
+    assert round_.look() == "interrupted"
+
+
+def test_a_node_that_has_answered_everything_is_taken_down(round_: Round, queue: Noted) -> None:
+    round_.letter = letter()
+    assert round_.read() == "interrupted"
+    round_.letter = letter(**DRAINED)
+    assert round_.read() == "evicted"
+    assert (queue.taken_down, queue.submitted) == ([round_.launch_id], [])
+    assert "every request was answered" in round_.node.state_reason
+    assert round_.read() == "evicted"
+    assert queue.taken_down == [round_.launch_id]
+
+
+def test_a_node_whose_time_is_over_is_taken_down_whatever_its_last_word_was(round_: Round, queue: Noted) -> None:
+    round_.letter = letter()
+    assert round_.read() == "interrupted"
+    round_.letter = None
+    assert round_.read() == "interrupted"
+    round_.past(interrupted_at=time.time() - 121)
+    assert round_.read() == "evicted"
+    assert queue.taken_down == [round_.launch_id]
+
+
+def test_whoever_comes_after_a_server_that_died_in_the_middle_does_the_rest(round_: Round, queue: Noted) -> None:
+    round_.keep()
+    round_.past(state="interrupted", interrupted_at=time.time())
+    round_.letter = letter(**DRAINED)
+    assert round_.read() == "evicted"
+    assert len(set(queue.submitted)) == 1
+    assert queue.taken_down == [round_.launch_id]
+    assert len(round_.services.blocks.active(time.time())) == 1
+
+
+def test_a_take_down_that_nobody_began_is_asked_for_again(round_: Round, queue: Noted) -> None:
+    round_.past(state="evicted", interrupted_at=time.time())
+    round_.registry.sweep()
+    assert queue.taken_down == [round_.launch_id]
+
+
+def test_a_warning_is_told_and_nothing_else(round_: Round, queue: Noted) -> None:
+    round_.letter = letter("ready", kind="rebalance", deadline=None)
+    assert round_.read() == "healthy"
+    assert round_.look() == "healthy"
+    assert "warns" in round_.node.state_reason
+    assert (queue.taken_down, queue.submitted, round_.services.blocks.active(0)) == ([], [], ())
+
+
+def test_the_mailbox_of_a_machine_that_nobody_takes_back_is_not_read(round_: Round) -> None:
+    round_.past(offer={**round_.node.offer, "spot": False})
+    round_.letter = letter()
+    assert round_.read() == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("noticed", "healthy", "since"), [(-30.0, -60.0, -30.0), (-90.0, -60.0, -60.0), (60.0, -9.0, 0.0)]
+)
+def test_the_time_without_an_endpoint_begins_between_the_last_health_and_now_whatever_the_nodes_clock_says(
+    round_: Round, noticed: float, healthy: float, since: float
+) -> None:
+    now = time.time()
+    round_.past(last_healthy_at=now + healthy)
+    round_.letter = letter(noticed_at=now + noticed)
+    round_.read()
+    assert round_.node.interrupted_at == pytest.approx(now + since, abs=2)
+
+
+def test_the_time_without_an_endpoint_ends_when_the_next_node_is_registered(round_: Round, queue: Noted) -> None:
+    services = round_.services
+    round_.keep()
+    round_.letter = letter()
+    round_.read()
+    round_.past(interrupted_at=time.time() - 74)
+    told = node_of(round_.node).interruption
+    assert told is not None
+    assert told.restored_at is None
+    assert told.seconds_without_endpoint == pytest.approx(74, abs=2)
+
+    again = queue.submitted[0]
+    services.launches.begin(again, "a-server")
+    new = replace(
+        round_.node,
+        id="the-next",
+        launch_id=again,
+        state="healthy",
+        registered_at=time.time(),
+        interrupted_at=None,
+        relaunched_as=None,
+    )
+    assert services.launches.succeed(new)
+    told = node_of(round_.node).interruption
+    assert told is not None
+    assert told.restored_at is not None
+    assert told.seconds_without_endpoint == pytest.approx(74, abs=2)
+    replaced = node_of(services.nodes.get("the-next")).replaces
+    assert replaced is not None
+    assert (replaced.node_id, replaced.seconds_without_endpoint) == (round_.node.id, told.seconds_without_endpoint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries"), [("capacity", 2), ("quota", 2), ("throttled", 2), ("boot", 1), ("policy", 1)]
+)
+def test_what_could_not_be_launched_in_its_place_is_launched_later_if_that_may_go_better(
+    round_: Round, queue: Noted, kind: str, tries: int
+) -> None:
+    services = round_.services
+    round_.keep()
+    round_.letter = letter(**DRAINED)
+    round_.read()
+    round_.read()
+    (first,) = set(queue.submitted)
+    services.launches.begin(first, "a-server")
+    services.launches.end(first, "failed", "no", {**ERROR, "kind": kind})
+    round_.past(interrupted_at=time.time() - 60, state="gone", ended_at=time.time())
+    round_.registry.sweep()
+    assert set(queue.submitted) == {first}, "not at once"
+    with services.database.transaction() as connection:
+        connection.execute(update(launches).where(launches.c.id == first).values(ended_at=time.time() - 31))
+    round_.registry.sweep()
+    round_.registry.sweep()
+    assert len(set(queue.submitted)) == tries
+    assert round_.node.relaunched_as == list(dict.fromkeys(queue.submitted))[-1]
+
+
+def test_a_launch_in_its_place_that_somebody_cancelled_stays_cancelled(round_: Round, queue: Noted) -> None:
+    round_.keep()
+    round_.letter = letter(**DRAINED)
+    round_.read()
+    round_.services.launches.ask_to_cancel(queue.submitted[0])
+    round_.registry.sweep()
+    assert len(set(queue.submitted)) == 1
 
 
 def test_what_ended_launches_left_is_deleted_and_nothing_that_another_database_may_know(
@@ -176,6 +371,24 @@ def test_a_node_of_a_persons_own_stack_is_that_persons_to_take_down(own: Round, 
     assert queue.taken_down == []
     own.health = IDLE
     assert own.look() == "healthy"
+
+
+def test_a_node_of_a_persons_own_stack_that_is_taken_back_is_told_of_and_left_to_that_person(
+    own: Round, queue: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.keep()
+    own.letter = letter()
+    assert own.read() == "interrupted"
+    assert own.look() == "interrupted"
+    own.letter = letter(**DRAINED)
+    assert own.read() == "evicted"
+    assert "liftoff destroy --stack dev" in own.node.state_reason
+    own.registry.sweep()
+    assert (queue.taken_down, queue.submitted, own.node.relaunched_as) == ([], [], None)
+    assert len(own.services.blocks.active(time.time())) == 1
+    assert own.look() == "evicted"
+    monkeypatch.setattr(outputs, "read", lambda *_, **__: {"endpoint": "https://192.0.2.1"})
+    assert own.look() == "gone"
 
 
 @pytest.mark.parametrize("code", ["stack_missing", "no_node"])
