@@ -1,6 +1,7 @@
 """Nobody who may ask the API decides where the server, or a node, connects to."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -67,15 +68,20 @@ def asked_by_live_prices(state: object) -> Iterator[tuple[TestClient, Noted]]:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The addresses that anything of this process connects to or looks up."""
+    """The addresses that anything of this process connects to or looks up, but for what other tests have left."""
     found: list[object] = []
+    others = set(threading.enumerate()) - {threading.current_thread()}
+
+    def keep(address: object) -> None:
+        if threading.current_thread() not in others:
+            found.append(address)
 
     def connect(_self: socket.socket, address: object) -> None:
-        found.append(address)
+        keep(address)
         raise ConnectionRefusedError
 
     def look_up(host: object, *_: object, **__: object) -> list[Any]:
-        found.append(host)
+        keep(host)
         raise socket.gaierror
 
     monkeypatch.setattr(socket.socket, "connect", connect)
