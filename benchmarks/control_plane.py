@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import statistics
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from provider import places
 from tests.control_plane.conftest import World, storage, world
 from tests.control_plane.server import Server
 
@@ -29,6 +31,8 @@ RUNNING: Final = 16
 RATE: Final = 500
 SECONDS: Final = 10
 LAUNCHES: Final = int(os.environ.get("LAUNCHES", "20"))
+VEGETA: Final = "github.com/tsenart/vegeta/v12"
+VEGETA_VERSION: Final = "v12.12.0"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -46,12 +50,12 @@ def _served(world: World, name: str, engines: int) -> Iterator[Server]:
         server.close()
 
 
-def test_answers_while_launches_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers_while_launches_run(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with _served(world, "answers", RUNNING) as server:
-        _measure_answers(world, server, capsys)
+        _measure_answers(world, server, tmp_path, capsys)
 
 
-def _measure_answers(world: World, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def _measure_answers(world: World, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     submits: list[float] = []
     ids: list[str] = []
     with ExitStack() as held:
@@ -61,14 +65,16 @@ def _measure_answers(world: World, server: Server, capsys: pytest.CaptureFixture
             submits.append(time.perf_counter() - began)
             held.enter_context(world.gates.closed(f"{ids[-1]}/install"))
         _all_reach(server, ids, "Installing dependencies")
-        asked = asyncio.run(_ask(server, ids))
+        asked = _ask(server, ids, tmp_path)
     delays = asyncio.run(_delays(server, ids[0]))
     for launch_id in ids:
         assert server.ended(launch_id)["status"] == "succeeded"
     memory = _memory_mib(server.pid)
     with capsys.disabled():
         print(f"\nsubmit, {RUNNING} launches: {_shares(submits)}")
-        print(f"status, {len(asked) / SECONDS:.0f} requests/s beside {RUNNING} running launches: {_shares(asked)}")
+        times = {name: asked["latencies"][name] / 1e6 for name in ("50th", "99th")}
+        told = f"median {times['50th']:.1f} ms, p99 {times['99th']:.1f} ms, of {asked['requests']}"
+        print(f"status, {asked['rate']:.0f} requests/s beside {RUNNING} running launches: {told}")
         print(f"event to client: {_shares(delays)}")
         print(f"memory of the server: {memory:.0f} MiB")
 
@@ -100,24 +106,28 @@ def _all_reach(server: Server, ids: list[str], stage: str) -> None:
         time.sleep(0.2)
 
 
-async def _ask(server: Server, ids: list[str]) -> list[float]:
-    """Ask for the launches' status at a fixed rate, and return how long each answer took, its waiting included."""
-    took: list[float] = []
-    limits = httpx.Limits(max_connections=64)
-    async with httpx.AsyncClient(
-        base_url=server.url, headers=server.headers, limits=limits, timeout=30, trust_env=False
-    ) as client:
+def _ask(server: Server, ids: list[str], folder: Path) -> dict[str, Any]:
+    """Ask for the launches' status at a fixed rate; return vegeta's report, whose times include the waiting."""
+    targets = folder / "targets"
+    targets.touch(mode=0o600)
+    (token,) = server.headers.items()
+    asked = [f"GET {server.url}/admin/instances/status?job_id={one}\n{': '.join(token)}\n\n" for one in ids]
+    targets.write_text("".join(asked))
+    rate = (f"-rate={RATE}", f"-duration={SECONDS}s", f"-targets={targets}", "-timeout=30s")
+    attack = subprocess.run([_vegeta(), "attack", *rate], check=True, capture_output=True)
+    report = subprocess.run([_vegeta(), "report", "-type=json"], input=attack.stdout, check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(report.stdout)
+    assert found["success"] == 1, found
+    return found
 
-        async def one(at: float, launch_id: str) -> None:
-            await asyncio.sleep(max(0.0, at - time.perf_counter()))
-            answer = await client.get("/admin/instances/status", params={"job_id": launch_id})
-            assert answer.is_success
-            took.append(time.perf_counter() - at)
 
-        began = time.perf_counter() + 0.5
-        number = RATE * SECONDS
-        await asyncio.gather(*(one(began + index / RATE, ids[index % len(ids)]) for index in range(number)))
-    return took
+def _vegeta() -> Path:
+    """Return the pinned load generator; build it if need be."""
+    path = places.cache_folder() / "vegeta" / VEGETA_VERSION / "vegeta"
+    if not path.exists():
+        environment = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "-buildvcs=false"}
+        subprocess.run(["go", "install", f"{VEGETA}@{VEGETA_VERSION}"], env=environment, check=True)
+    return path
 
 
 async def _delays(server: Server, launch_id: str) -> list[float]:
@@ -125,6 +135,7 @@ async def _delays(server: Server, launch_id: str) -> list[float]:
     found: list[float] = []
     since = time.time()
     async with (
+        asyncio.timeout(120),
         httpx.AsyncClient(base_url=server.url, headers=server.headers, timeout=120, trust_env=False) as client,
         client.stream("GET", "/admin/instances/events", params={"job_id": launch_id}) as answer,
     ):

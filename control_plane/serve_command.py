@@ -1,5 +1,6 @@
 """`liftoff serve`: the API and the page, and the work behind them."""
 
+import gc
 import json
 import logging
 import os
@@ -89,6 +90,9 @@ def serve(
         raise typer.Exit(error.kind.exit_code) from error
     registry = Registry(services)
     built = app.build(services)
+    # What is there by now stays: it is not looked through again and again for what could be given back.
+    gc.collect()
+    gc.freeze()
     servers = [_server(built, host, at, trusted_proxy or []) for at in (port, page_port)]
     # First: others must not take a server for dead that begins to work again.
     services.servers.heartbeat()

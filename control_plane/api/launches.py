@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -69,8 +68,7 @@ async def status(job_id: JobId, parts: Parts, request: Request) -> Response:
         found = told.launch_in_full(parts.launches.get(job_id), parts.launches, parts.nodes)
         return found.model_dump_json().encode()
 
-    body = recent.of(job_id) or await run_in_threadpool(recent.made, job_id, make)
-    return Response(body, media_type="application/json")
+    return Response(await recent.of(job_id, make), media_type="application/json")
 
 
 @router.get("", dependencies=[access.reads()], responses=documented(401, 422, 429))

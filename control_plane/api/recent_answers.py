@@ -1,8 +1,10 @@
 """What was just told of a launch, for whoever asks again within a moment and before anything has happened."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +13,7 @@ from control_plane.bell import Bell
 _SECONDS: Final = 0.25
 """What rings no bell here, such as another server's news or a node's health, is told so much later."""
 _MOST: Final = 1_000
+_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -21,28 +24,39 @@ class _Kept:
 
 
 class RecentAnswers:
-    """The latest answers, by launch; asked from any thread."""
+    """The latest answers, by launch; asked from any event loop, and made once for all who ask at the same time."""
 
     def __init__(self, bell: Bell, clock: Callable[[], float] = time.monotonic) -> None:
         self._bell = bell
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._making: dict[tuple[str, int], Future[bytes]] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="answers")
 
-    def of(self, launch_id: str) -> bytes | None:
-        """Return what may be told again of a launch, or None."""
-        kept = self._kept.get(launch_id)
-        if kept is None or kept.until < self._clock() or kept.rung != self._bell.times_rung(launch_id):
-            return None
-        return kept.body
-
-    def made(self, launch_id: str, make: Callable[[], bytes]) -> bytes:
-        """Make an answer and keep it for a moment."""
-        # What happens while it is made may not be in it.
+    async def of(self, launch_id: str, make: Callable[[], bytes]) -> bytes:
+        """Return what is to be told of a launch: what was just told, else what `make` returns."""
+        # What happens while an answer is made may not be in it: who asks later gets another one.
         rung = self._bell.times_rung(launch_id)
-        body = make()
+        kept = self._kept.get(launch_id)
+        if kept is not None and kept.rung == rung and self._clock() < kept.until:
+            return kept.body
+        key = (launch_id, rung)
         with self._lock:
-            if len(self._kept) >= _MOST:
-                self._kept.clear()
-            self._kept[launch_id] = _Kept(body, rung, self._clock() + _SECONDS)
-        return body
+            made = self._making.get(key)
+            if made is None:
+                made = self._making[key] = self._pool.submit(self._make, key, make)
+        return await asyncio.wrap_future(made)
+
+    def _make(self, key: tuple[str, int], make: Callable[[], bytes]) -> bytes:
+        launch_id, rung = key
+        try:
+            body = make()
+            with self._lock:
+                if len(self._kept) >= _MOST:
+                    self._kept.clear()
+                self._kept[launch_id] = _Kept(body, rung, self._clock() + _SECONDS)
+            return body
+        finally:
+            with self._lock:
+                self._making.pop(key, None)

@@ -1,5 +1,8 @@
 """A status that is asked for again within a moment is told again, and news is never held back."""
 
+import asyncio
+import threading
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -21,29 +24,63 @@ class Clock:
 
 def test_an_answer_holds_for_a_moment_unless_something_has_happened() -> None:
     bell, clock = Bell(), Clock()
-    recent = RecentAnswers(bell, clock)
-    assert recent.of("launch-1") is None
-    assert recent.made("launch-1", lambda: b"one") == b"one"
-    assert recent.of("launch-1") == b"one"
-    bell.ring("launch-2")
-    assert recent.of("launch-1") == b"one"
-    bell.ring("launch-1")
-    assert recent.of("launch-1") is None
-    recent.made("launch-1", lambda: b"two")
-    clock.now += 1
-    assert recent.of("launch-1") is None
+    recent, made = RecentAnswers(bell, clock), 0
+
+    def make() -> bytes:
+        nonlocal made
+        made += 1
+        return str(made).encode()
+
+    async def told() -> bytes:
+        return await recent.of("launch-1", make)
+
+    async def story() -> None:
+        assert [await told(), await told()] == [b"1", b"1"]
+        bell.ring("launch-2")
+        assert await told() == b"1"
+        bell.ring("launch-1")
+        assert [await told(), await told()] == [b"2", b"2"]
+        clock.now += 1
+        assert await told() == b"3"
+
+    asyncio.run(story())
 
 
-def test_what_happens_while_an_answer_is_made_makes_it_old() -> None:
-    bell = Bell()
+def test_who_asks_at_the_same_time_is_told_the_same_and_who_asks_after_news_is_told_those() -> None:
+    bell, going_on, made = Bell(), threading.Event(), 0
     recent = RecentAnswers(bell)
 
     def make() -> bytes:
-        bell.ring("launch-1")
-        return b"before or after"
+        nonlocal made
+        made += 1
+        number = made
+        if number == 1:
+            assert going_on.wait(20)
+        return str(number).encode()
 
-    recent.made("launch-1", make)
-    assert recent.of("launch-1") is None
+    async def story() -> None:
+        before = [asyncio.ensure_future(recent.of("launch-1", make)) for _ in range(10)]
+        await asyncio.sleep(0)
+        bell.ring("launch-1")
+        assert await recent.of("launch-1", make) == b"2"
+        going_on.set()
+        assert set(await asyncio.gather(*before)) == {b"1"}
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_can_not_be_made_is_nobody_elses() -> None:
+    recent = RecentAnswers(Bell())
+
+    def fail() -> bytes:
+        raise KeyError("launch-1")
+
+    async def story() -> None:
+        with pytest.raises(KeyError):
+            await recent.of("launch-1", fail)
+        assert await recent.of("launch-1", lambda: b"one") == b"one"
+
+    asyncio.run(story())
 
 
 def test_each_status_is_the_latest(client: TestClient, services: Services, story: Story) -> None:
