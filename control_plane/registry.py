@@ -19,7 +19,6 @@ _HEARTBEATS: Final = 6
 """How often a server says that it lives in the time after which others take it for dead."""
 _EVICTED_SECONDS: Final = 120.0
 """A spot node that is silent for so long was taken back: no cloud's notice is longer than two minutes."""
-_SWEEP_SECONDS: Final = 300.0
 _DAY: Final = 86_400.0
 _AT_ONCE: Final = 16
 
@@ -42,7 +41,7 @@ class Registry:
         rounds = (
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
             ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
-            ("sweep", _SWEEP_SECONDS, self.sweep),
+            ("sweep", self._services.settings.sweep_seconds, self.sweep),
         )
         for name, seconds, work in rounds:
             thread = threading.Thread(target=self._every, args=(seconds, work), name=f"registry-{name}", daemon=True)

@@ -45,6 +45,9 @@ def serve(
     dead_seconds: Annotated[
         float, typer.Option("--dead-seconds", min=1, help="Seconds of silence after which others take over.")
     ] = 30.0,
+    sweep_seconds: Annotated[
+        float, typer.Option("--sweep-seconds", min=1, help="Seconds between two looks for what was left behind.")
+    ] = 300.0,
     catalog_prices: Annotated[
         bool,
         typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
@@ -64,7 +67,9 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for loud in ("httpx", "alembic", "botocore", "azure"):
         logging.getLogger(loud).setLevel(logging.WARNING)
-    settings = Settings(project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds)
+    settings = Settings(
+        project, stack, database, name, engines, retention_days, catalog_prices, dead_seconds, sweep_seconds
+    )
     try:
         services = Services.open(settings)
     except Stopped as error:

@@ -32,6 +32,7 @@ class Settings:
         retention_days: how long launches that have ended are kept.
         catalog_only: whether prices are the catalog's, and no cloud is asked for them.
         dead_seconds: a server that was not seen for so long has died: others go on with its work.
+        sweep_seconds: how often what was left behind is looked for.
     """
 
     project: Path
@@ -42,6 +43,7 @@ class Settings:
     retention_days: float = 30.0
     catalog_only: bool = False
     dead_seconds: float = 30.0
+    sweep_seconds: float = 300.0
 
 
 class Queue(Protocol):

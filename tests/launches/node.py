@@ -22,10 +22,16 @@ import yaml
 PHASES = (("install", "packages"), ("weights", "bytes"), ("serve", "steps"))
 
 
+def user_data_document(user_data: bytes) -> dict[str, Any]:
+    """Return a machine's user data as cloud-init reads it."""
+    text = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
 def told(user_data: bytes) -> dict[str, Any]:
     """Return boot.json out of a machine's user data."""
-    text = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
-    document = yaml.safe_load(text)
+    document = user_data_document(user_data)
     files = {file["path"]: file["content"] for file in document["write_files"]}
     found: dict[str, Any] = json.loads(files["/etc/liftoff/boot.json"])
     return found
