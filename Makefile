@@ -81,6 +81,12 @@ test-machine: setup ## Run the tests that boot a machine
 test-quick: setup ## Run the other tests
 	.venv/bin/pytest -q --durations=15 -m "not engine and not machine"
 
+RUNS ?= 500
+SEED ?= 1
+.PHONY: campaign
+campaign: setup engine ## Launch RUNS times while everything fails that may; SEED chooses what, and replays it
+	.venv/bin/python -m tests.campaign --runs $(RUNS) --seed $(SEED)
+
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
 	.venv/bin/python -m benchmarks.program

@@ -149,7 +149,7 @@ def run(
             continue
         tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")
         same_region = (following.provider, following.region) == (offer.provider, offer.region)
-        if same_region and _made_nothing(offer, failure):
+        if same_region and made_nothing(offer, failure):
             continue
         problem = site.clear(keep_network=same_region)
         if problem is not None:
@@ -161,7 +161,7 @@ def run(
     return PlanResult(tuple(attempts))
 
 
-def _made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
+def made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
     """Tell whether a cloud refused the machine in words that are known, and keeps nothing of one that it refuses.
 
     Azure does: a machine that could not be allocated stays behind, failed.

@@ -1,6 +1,7 @@
 """Carries a launch out to its end, or takes it down, from wherever another server may have left it."""
 
 import contextlib
+import errno
 import logging
 import threading
 import time
@@ -10,25 +11,29 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from automation import market, plan, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import Blocks, PlanResult
+from automation.failover import Blocks, PlanResult, made_nothing
 from automation.journal import redact
 from automation.launch import LaunchRequest
 from automation.offers import Offer
 from automation.prices import live
 from automation.session import Interrupts
-from automation.stages import Event
+from automation.stages import MACHINE_TYPES, MAKES, Event
 from control_plane import tracing
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
-from control_plane.store.nodes import Node, Nodes
+from control_plane.store.nodes import NOT_TAKEN_DOWN, Node, Nodes
 from provider.status import Stage, Status
 
 _LOCK_SECONDS: Final = 240.0
 """How long the engine of a server that died may take to finish what was in flight."""
+_DEATHS: Final = 3
+"""How often a launch goes on whose engine, or whose engine's driver, was killed."""
 _LOOK_SECONDS: Final = 1.0
 _SPEAK_SECONDS: Final = 0.2
 
@@ -49,7 +54,9 @@ class Conductor:
         server: str,
         *,
         catalog_only: bool = False,
+        plane: str = "",
     ) -> None:
+        self._plane = plane
         self._launches = launches
         self._nodes = nodes
         self._blocks = blocks
@@ -79,7 +86,12 @@ class Conductor:
                     self._end_cancelled(launch_id, listener)
                 else:
                     self._end_failed(launch_id, _plain_stop(error))
+            except SQLAlchemyError:
+                # The database is away, which is no end of a launch: it is begun again once it answers.
+                raise
             except Exception as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
                 log.exception("launch %s", launch_id)
                 message = redact(f"{type(error).__name__}: {error}")
                 hint = "look into the server's log; what the launch had made is listed by its stack"
@@ -93,7 +105,8 @@ class Conductor:
         if node is None:
             return
         if left:
-            self._nodes.set_state(node.id, "unhealthy", f"could not be taken down: {left}")
+            # It stays so until it is gone: whoever looks after nodes would take it for one that may answer again.
+            self._nodes.set_state(node.id, "terminating", f"{NOT_TAKEN_DOWN}: {left}")
         else:
             self._nodes.set_state(node.id, "gone", "taken down")
 
@@ -106,21 +119,48 @@ class Conductor:
             listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
         folder = self._template.prepare(launch.id)
         values = stack_file.read(folder, launch.id, {})
-        request = LaunchRequest(folder, launch.id, config=asked.config(values))
-        todo = self._plan_left(launch, asked, request, listener)
+        request = LaunchRequest(folder, launch.id, config=self._marked(asked, asked.config(values)))
+        why = "The server was started again"
+        for deaths in range(_DEATHS + 1):
+            try:
+                self._try_offers(launch, asked, request, listener, interrupts, why=why, goes_on=deaths < _DEATHS)
+            except plan.Died as died:
+                why = died.failure.message.partition("\n")[0]
+                launch = self._launches.get(launch.id)
+            else:
+                return
+
+    def _marked(self, asked: LaunchAsked, config: dict[str, str]) -> dict[str, str]:
+        """Return config values with the tag of this control plane, by which the clouds' listings tell what it made."""
+        return config if asked.provider == "local" or not self._plane else {**config, "plane": self._plane}
+
+    def _try_offers(
+        self,
+        launch: Launch,
+        asked: LaunchAsked,
+        request: LaunchRequest,
+        listener: "_Listener",
+        interrupts: Interrupts,
+        *,
+        why: str,
+        goes_on: bool,
+    ) -> None:
+        todo = self._plan_left(launch, asked, request, listener, why)
         if todo.begun and not todo.offers:
             # What it failed with is known: only taking it down was not finished.
             self._end_failed(launch.id, self._last_error(launch.id))
             return
         if todo.again:
             listener.go_on_from(launch.percent, todo.offers[0])
-        resumption = plan.Resumption(launch.id, listener, todo.begun, self._blocks, todo.again)
+        resumption = plan.Resumption(launch.id, listener, todo.begun, self._blocks, todo.again, goes_on)
         result, _ = _unlocked(
             lambda: plan.launch(request, todo.offers, listener, interrupts, resumption, self._checker), interrupts
         )
         self._end(launch.id, asked, result, listener)
 
-    def _plan_left(self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> "_Todo":
+    def _plan_left(
+        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener", why: str
+    ) -> "_Todo":
         if not launch.plan:
             found = self._find(asked, request, listener)
             self._launches.set_plan(launch.id, found)
@@ -132,7 +172,7 @@ class Conductor:
         first = [offer for offer, state in tried if state in {"running", "succeeded"}]
         known = {offer for offer, _ in tried}
         if done:
-            listener.note("The server was started again; the launch goes on")
+            listener.note(f"{why}; the launch goes on")
         left = (*first, *(offer for offer in offers if offer not in known))
         return _Todo(left, begun=bool(done), again=bool(first))
 
@@ -205,7 +245,10 @@ class Conductor:
             return ""
         try:
             result = _unlocked(
-                lambda: takedown.destroy(folder, launch_id, listener, interrupts, remove=True), interrupts
+                lambda: takedown.destroy(
+                    folder, launch_id, listener, interrupts, remove=True, on_event=listener.happened
+                ),
+                interrupts,
             )
         except Stopped as error:
             if error.code != "stack_missing":
@@ -214,6 +257,7 @@ class Conductor:
             if result.failure is not None or result.left:
                 why = result.failure.message if result.failure else "the engine kept them"
                 return redact(f"{', '.join(result.left) or 'something'}: {why}")
+        self._launches.machines.gone(launch_id)
         self._template.forget(launch_id)
         return ""
 
@@ -224,9 +268,11 @@ class Conductor:
 
         def look() -> None:
             while not ended.wait(_LOOK_SECONDS):
-                if self._launches.get(launch_id).status == "cancelling":
-                    interrupts.press()
-                    return
+                # A database that is away for a moment must not end the look for good.
+                with contextlib.suppress(SQLAlchemyError):
+                    if self._launches.get(launch_id).status == "cancelling":
+                        interrupts.press()
+                        return
 
         watcher = threading.Thread(target=look, name=f"cancel-{launch_id}", daemon=True)
         watcher.start()
@@ -257,6 +303,8 @@ class _Listener:
         self._shown: Status | None = None
         self._least = 0.0
         self._going_on: Offer | None = None
+        self._offer: Offer | None = None
+        self._began = 0.0
 
     def go_on_from(self, percent: float, offer: Offer) -> None:
         """Tell nothing of an offer that was told before its server died."""
@@ -286,17 +334,38 @@ class _Listener:
         if offer != self._going_on:
             self._least = 0.0
         self._number = self._launches.start_attempt(self._id, offer)
+        self._offer, self._began = offer, self._launches.attempts_of(self._id)[-1].started_at or time.time()
 
     def happened(self, event: Event) -> None:
         """Keep what the engine says."""
+        if event.type in MACHINE_TYPES:
+            self._keep_machine(event)
         if event.kind == "diagnostic" and not event.ephemeral:
             self._launches.log(self._id, "engine", redact(event.message).splitlines())
         elif event.kind in {"pre", "failed"} and event.op not in {"", "same"}:
             done = "failed to" if event.kind == "failed" else "will"
             self._launches.log(self._id, "engine", [f"{event.name}: {done} {event.op}"])
 
+    def _keep_machine(self, event: Event) -> None:
+        machines = self._launches.machines
+        if event.op.startswith("delete"):
+            if event.kind == "outputs":
+                machines.gone(self._id)
+        elif self._offer is None or event.kind != "pre":
+            return
+        elif event.op in MAKES:
+            machines.asked(self._id, self._number, self._offer.price)
+        else:
+            machines.exists(self._id, self._number, self._offer.price, self._began)
+
+    def cleared(self) -> None:
+        """Keep that nothing of what was tried is left."""
+        self._launches.machines.gone(self._id)
+
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Keep how it went."""
+        if failure is not None and made_nothing(offer, failure):
+            self._launches.machines.refused(self._id)
         if failure is not None and failure.log:
             self._launches.log(self._id, "node", [redact(line) for line in failure.log])
         self._launches.end_attempt(self._id, self._number, _plain(failure) if failure else None)

@@ -1,5 +1,6 @@
 """Looks after the nodes: are they healthy, are they idle, have they had their time, was something left behind?"""
 
+import contextlib
 import logging
 import threading
 import time
@@ -7,8 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from automation.cloud_api.refused import Refused
 from automation.errors import Stopped
-from control_plane import leftovers
+from control_plane import leftovers, strays
 from control_plane.probe import Health, Probe
 from control_plane.request import LaunchAsked
 from control_plane.services import Services
@@ -28,13 +32,20 @@ log = logging.getLogger(__name__)
 class Registry:
     """The rounds of one server; several servers may make them at once."""
 
-    def __init__(self, services: Services, ask: Callable[[Node], Health] | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        ask: Callable[[Node], Health] | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._services = services
+        self._elapsed = elapsed
         self._ask = ask or self._ask_node
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._probes: dict[str, Probe] = {}
         self._done: dict[str, float] = {}
+        self._silent_since: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin the rounds."""
@@ -42,6 +53,7 @@ class Registry:
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
             ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
             ("sweep", self._services.settings.sweep_seconds, self.sweep),
+            ("strays", self._services.settings.sweep_seconds, self.sweep_clouds),
         )
         for name, seconds, work in rounds:
             thread = threading.Thread(target=self._every, args=(seconds, work), name=f"registry-{name}", daemon=True)
@@ -56,7 +68,7 @@ class Registry:
 
     def look_at_nodes(self) -> None:
         """Ask each node for its health, and end those that have had their time."""
-        nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
+        nodes = [node for node in self._services.nodes.all(gone=False) if node.state not in leftovers.GOING]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
 
@@ -82,6 +94,25 @@ class Registry:
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
 
+    def sweep_clouds(self) -> None:
+        """Delete the machines that the clouds list and nobody owns."""
+        services = self._services
+        found = strays.look(services.template, services.launches, services.nodes, services.plane)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._remove, found))
+
+    def _remove(self, stray: strays.Stray) -> None:
+        text = f"Deleting {stray.machine.id} ({stray.provider}), which nobody owns: {stray.why}"
+        log.warning("%s: %s", stray.launch_id, text)
+        try:
+            stray.remove()
+        except Refused as error:
+            log.warning("%s could not be deleted: %s: %s", stray.machine.id, error.code, error)
+            return
+        with contextlib.suppress(SQLAlchemyError):
+            # Its launch may be one that is not known any more.
+            self._services.launches.note(stray.launch_id, text)
+
     def _look_at(self, node: Node) -> None:
         now = time.time()
         if now > node.expires_at:
@@ -89,8 +120,9 @@ class Registry:
             return
         health = self._ask(node)
         if health.problem:
-            self._silent(node, now, health.problem)
+            self._silent(node, health.problem)
             return
+        self._silent_since.pop(node.id, None)
         self._services.nodes.set_state(node.id, "healthy", "answers", unless="terminating")
         self._look_at_use(node, health, now)
 
@@ -116,16 +148,19 @@ class Registry:
         if since is not None and node.idle_minutes is not None and now - since > node.idle_minutes * 60:
             self._end(node, f"nobody has asked it for {node.idle_minutes:g} minutes")
 
-    def _silent(self, node: Node, now: float, why: str) -> None:
+    def _silent(self, node: Node, why: str) -> None:
         nodes = self._services.nodes
-        silent = now - node.last_healthy_at
+        # Only what was asked in vain counts: while this server was down, this host slept or its clock jumped, the node
+        # may have answered anybody else.
+        silent = self._elapsed() - self._silent_since.setdefault(node.id, self._elapsed())
         # Nobody takes an on-demand machine, or one of this host, back: it may answer again.
         if silent < _EVICTED_SECONDS or not node.offer["spot"]:
             nodes.set_state(node.id, "unhealthy", why, unless="terminating")
             return
-        nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
-        self._services.take_down(node.launch_id)
+        # Told last: whoever dies in between has it all to do again, and each may be done twice.
         self._relaunch(node)
+        self._services.take_down(node.launch_id)
+        nodes.set_state(node.id, "evicted", f"silent for {silent:.0f} s: {why}")
 
     def _relaunch(self, node: Node) -> None:
         services = self._services

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from control_plane.bell import Bell
 from control_plane.conductor import Conductor
 from control_plane.project import Template
+from control_plane.store import identity
 from control_plane.store.blocks import Blocks
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
@@ -56,7 +57,7 @@ class Queue(Protocol):
         """Put a launch into the queue; it is there once, however often it is put."""
 
     def take_down(self, launch_id: str) -> None:
-        """Put the take-down of a launch into the queue; asked for again, it is tried again."""
+        """Put the take-down of a launch into the queue, unless it is there; asked for later, it is tried again."""
 
     def adopt(self, dead: Sequence[str]) -> None:
         """Go on with what dead servers worked on."""
@@ -86,6 +87,7 @@ class Services:
     conductor: Conductor
     workflows: Queue
     bell: Bell
+    plane: str
 
     @classmethod
     def open(cls, settings: Settings, queue: MakeQueue = Workflows) -> Self:
@@ -103,7 +105,10 @@ class Services:
         bell = Bell()
         launches, nodes = Launches(database, bell.ring), Nodes(database)
         server = settings.server or socket.gethostname()
-        conductor = Conductor(launches, nodes, Blocks(database), template, server, catalog_only=settings.catalog_only)
+        plane = identity.plane(database)
+        conductor = Conductor(
+            launches, nodes, Blocks(database), template, server, catalog_only=settings.catalog_only, plane=plane
+        )
         workflows = queue(
             conductor,
             launches,
@@ -123,6 +128,7 @@ class Services:
             conductor,
             workflows,
             bell,
+            plane,
         )
 
     def take_down(self, launch_id: str) -> None:

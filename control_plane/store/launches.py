@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from automation.offers import Offer
 from control_plane.store.database import Database
+from control_plane.store.machines import Machines
 from control_plane.store.nodes import Node
 from control_plane.store.tables import ENDED, attempts, events, launches, nodes, stages
 from provider.status import Stage, Status
@@ -97,6 +98,8 @@ class Launches:
     def __init__(self, database: Database, ring: Callable[[str], None] = lambda _: None) -> None:
         self._database = database
         self._ring = ring
+        self.machines = Machines(database)
+        """What their machines cost."""
 
     def add(self, launch_id: str, request: Mapping[str, Any], idempotency_key: str | None) -> tuple[str, bool]:
         """Record a launch before anything is asked of any cloud.
@@ -324,6 +327,12 @@ class Launches:
         with self._database.transaction() as connection:
             found = list(connection.scalars(query.order_by(events.c.id)))
         return [line for data in found if source in {None, data["source"]} for line in data["lines"]]
+
+    def places(self) -> set[tuple[str, str]]:
+        """Return every provider and region at which an offer was tried."""
+        query = select(attempts.c.offer).where(attempts.c.state != "skipped")
+        with self._database.transaction() as connection:
+            return {(str(offer["provider"]), str(offer["region"])) for offer in connection.scalars(query)}
 
     def durations(self, provider: str) -> list[float]:
         """Return how many seconds the latest launches of a provider took that went well."""

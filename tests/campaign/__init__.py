@@ -1,1 +1,1 @@
-"""The fault campaign: launches at emulated clouds while everything that may fail does, and what must hold all the same."""
+"""The fault campaign: launches at emulated clouds while everything fails that may, and what holds all the same."""

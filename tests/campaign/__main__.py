@@ -1,14 +1,27 @@
-"""The campaign by hand: `python -m tests.campaign --seed 1 --runs 100`; `--only 7` replays one run and tells its story."""
+"""The campaign by hand: `python -m tests.campaign --seed 1 --runs 100`; `--only 7` replays a run with its story."""
 
 import argparse
+import logging
+import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from tests.campaign.campaign import carry_out
-from tests.campaign.schedule import schedule
+from tests.campaign.load import Samples, runs_until, sample
+from tests.campaign.schedule import Run, schedule
 from tests.campaign.world import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BEGIN: Final = "<!-- the campaign's table -->"
+_END: Final = "<!-- end of the table -->"
 
 
 def main() -> int:
@@ -22,11 +35,21 @@ def main() -> int:
     parser.add_argument("--engines", type=int, default=4, help="engines at once")
     parser.add_argument("--quick", action="store_true", help="none of the faults that take minutes")
     parser.add_argument("--without", default="", choices=("", "token", "recovery", "sweep", "lease"))
+    parser.add_argument(
+        "--load", type=float, default=0.0, metavar="MINUTES", help="measure a server under load instead"
+    )
+    parser.add_argument("--table", type=Path, help="write the table of faults into this file, between its marks")
     given = parser.parse_args()
     numbers = given.only or range(given.first, given.first + given.runs)
-    runs = [schedule(given.seed, number, quick=given.quick) for number in numbers]
+    runs: Iterable[Run] = (schedule(given.seed, number, quick=given.quick) for number in numbers)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    samples, ended = Samples(), threading.Event()
     with opened(given.without, given.engines) as world:
+        if given.load:
+            runs = runs_until(given.seed, time.monotonic() + given.load * 60)
+            threading.Thread(target=sample, args=(world, samples, ended), daemon=True).start()
         report = carry_out(world, runs, given.at_once, lambda text: print(text, flush=True))
+        ended.set()
         if report.broken or report.leases:
             kept = Path(tempfile.mkdtemp(prefix="liftoff-campaign-kept-"))
             for name in ("control-plane.sqlite", "pulumi", "launches"):
@@ -40,14 +63,41 @@ def main() -> int:
     if given.only:
         for outcome in report.outcomes:
             print(outcome.story)
+    if samples.found:
+        print(samples.table())
     print(report.ledger.table())
+    if given.table:
+        write_table(given.table, report.ledger.table())
     print(
-        f"{report.ledger.runs} runs, {report.ledger.machines} machines, {report.ledger.restarts} restarts of the server "
+        f"{report.ledger.runs} runs, {report.ledger.machines} machines, {report.ledger.restarts} restarts "
         f"in {report.ledger.seconds:.0f} s; {len(report.broken)} runs broke an invariant; "
         f"left after their leases: {report.leases or 'none'}"
     )
     return 1 if report.broken or report.leases else 0
 
 
+def write_table(path: Path, table: str) -> None:
+    """Put a table between the marks of a document."""
+    before, mark, rest = path.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    assert mark
+    assert end
+    path.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}")
+
+
+def _end(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    # However it ends, servers, file systems and leases of it must not stay.
+    signal.signal(signal.SIGTERM, _end)
+    code = 130
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        print("interrupted")
+    finally:
+        sys.stdout.flush()
+        # Threads of runs that were interrupted are not waited for.
+        os._exit(code)

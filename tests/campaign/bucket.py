@@ -70,9 +70,7 @@ def proxied(storage: Storage, weather: Weather) -> Iterator[Storage]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(ask))
     server.daemon_threads = True
-    server.socket = http_api._context(pair).wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
+    server.socket = http_api._context(pair).wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     endpoint = f"https://127.0.0.1:{server.server_address[1]}"
     try:
@@ -90,7 +88,17 @@ def _handler(ask: Any) -> type[http.server.BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._pass_on()
 
-        do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
+        def do_PUT(self) -> None:
+            self._pass_on()
+
+        def do_POST(self) -> None:
+            self._pass_on()
+
+        def do_DELETE(self) -> None:
+            self._pass_on()
+
+        def do_HEAD(self) -> None:
+            self._pass_on()
 
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -43,10 +43,15 @@ class Report:
 
 
 def carry_out(
-    world: World, runs: Iterable[Run], at_once: int, tell: Callable[[str], None] = lambda _: None, *, leases: bool = True
+    world: World,
+    runs: Iterable[Run],
+    at_once: int,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    leases: bool = True,
 ) -> Report:
     """Carry runs out, some at once, and let the leases end at last."""
-    report, lock, began = Report(), threading.Lock(), time.monotonic()
+    report, lock, taking, began = Report(), threading.Lock(), threading.Lock(), time.monotonic()
 
     def one(run: Run) -> None:
         execution = Execution(run, world)
@@ -66,8 +71,23 @@ def carry_out(
         seconds = time.monotonic() - outcome.story.began
         tell(f"{run.name}: {outcome.status} after {seconds:.0f} s, {', '.join(outcome.happened) or 'no fault'}")
 
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(one, runs))
+    waiting = iter(runs)
+
+    def work() -> None:
+        while True:
+            with taking:
+                run = next(waiting, None)
+            if run is None:
+                return
+            one(run)
+
+    # Each is taken only when somebody is free: under load there is no end of them.
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        list(pool.map(lambda _: work(), range(at_once)))
+    finally:
+        # Whoever is interrupted waits for no run.
+        pool.shutdown(wait=False, cancel_futures=True)
     if leases:
         world.end_server_for_good()
         world.let_leases_end(_LEASE_SECONDS)

@@ -9,11 +9,11 @@ from typing import Any, Final
 from tests.campaign import processes
 from tests.campaign.oracle import ENDED, Broken, Machine, Seen, judge
 from tests.campaign.schedule import Fault, Injection, Moment, Run
-from tests.campaign.world import NATIVE, NodeGone, World, stack_of
+from tests.campaign.world import Life, NodeGone, World
 from tests.clouds import errors
 from tests.clouds.properties import Values
 from tests.control_plane.conftest import MODEL
-from tests.launches.conftest import MACHINES
+from tests.launches.conftest import MACHINES, NATIVE
 
 _TYPES: Final = {"aws": "g6.2xlarge", "azure": "Standard_NV36ads_A10_v5", "gcp": "g2-standard-8"}
 _END_SECONDS: Final = 420.0
@@ -21,7 +21,6 @@ _END_SECONDS: Final = 420.0
 _SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""
 _LOOK_SECONDS: Final = 0.4
-_NOW: Final = frozenset({Fault.SERVER_KILLED, Fault.HOST_CRASHED})
 
 _RESET: Final = {
     # What the SDKs say of a connection that ended before the answer came.
@@ -131,7 +130,7 @@ class Execution:
             if launch["ended_at"]:
                 events = self._world.ask(lambda server, stack=stack: server.events(stack))  # type: ignore[misc]
                 found.extend(f"    note: {data['text']}" for _, kind, data in events if kind == "note")
-            lives = [life for life in self._world.lives.values() if life.stack == stack]
+            lives = self._world.lives_of(stack)
             found.extend(
                 f"    machine {life.record.id} {life.record.region}: {life.seconds(time.time()):.1f} s "
                 f"{'exists' if life.ended is None else 'evicted' if life.evicted else 'deleted'}"
@@ -227,7 +226,7 @@ class Execution:
             self._story.tell(f"at {moment}: {injection.fault} ({injection.amount})")
             self._inject(injection, stack)
 
-    def _inject(self, injection: Injection, stack: str) -> None:  # noqa: C901 - one line for each fault
+    def _inject(self, injection: Injection, stack: str) -> None:
         world, fault, amount = self._world, injection.fault, injection.amount
         machine, faults = MACHINES[self._run.provider], self._world.clouds.faults
         reset, down = _RESET[self._run.provider], _DOWN[self._run.provider]
@@ -319,7 +318,8 @@ class Execution:
 
     def _judge(self, stack: str) -> list[Broken]:
         launch = self._world.ask(lambda server: server.status(stack))
-        nodes = [one for one in self._world.ask(lambda server: server.get("/admin/nodes"))["items"] if one["job_id"] == stack]
+        items = self._world.ask(lambda server: server.get("/admin/nodes"))["items"]
+        nodes = [one for one in items if one["job_id"] == stack]
         now = time.time()
         faults = frozenset(self._happened) | self._weather()
         return judge(
@@ -327,11 +327,7 @@ class Execution:
                 stack,
                 launch,
                 nodes,
-                [
-                    Machine(life.record.id, life.seconds(now), _price(life.record, launch), _slack(faults), life.ended is None)
-                    for life in list(self._world.lives.values())
-                    if life.stack == stack
-                ],
+                [_machine(life, launch, faults, now) for life in self._world.lives_of(stack)],
                 self._world.most.get(stack, 0),
                 [record.id for record in self._world.left(stack)],
                 self._world.unreadable(),
@@ -344,6 +340,11 @@ class Execution:
         return frozenset(
             fault for fault, began, ended in list(self._world.weather) if began <= now and ended >= self._story.began
         )
+
+
+def _machine(life: Life, launch: Any, faults: frozenset[Fault], now: float) -> Machine:
+    price, slack = _price(life.record, launch), _slack(faults)
+    return Machine(life.record.id, life.seconds(now), price, slack, life.ended is None)
 
 
 def _price(record: Any, launch: Any) -> float:
@@ -361,6 +362,3 @@ def _slack(faults: frozenset[Fault]) -> float:
     if faults & {Fault.CLOCK_AHEAD, Fault.CLOCK_BACK}:
         return 7300.0
     return 20.0
-
-
-__all__ = ["Execution", "Outcome", "Story", "stack_of"]

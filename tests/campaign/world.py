@@ -1,6 +1,7 @@
 """Where the campaign takes place: emulated clouds, their nodes, a bucket, and a real server that is started again."""
 
 import contextlib
+import json
 import os
 import secrets
 import sqlite3
@@ -17,10 +18,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
-import yaml
 
 from provider.local import storage as local_storage
-from provider.storage import Bucket, Storage
+from provider.storage import Storage
 from tests.campaign import serve
 from tests.campaign.bucket import Weather, proxied
 from tests.campaign.schedule import Fault, Moment
@@ -29,16 +29,16 @@ from tests.clouds.fixtures import Clouds, start
 from tests.clouds.http_api import Refusal
 from tests.clouds.truth import Record
 from tests.control_plane.server import Server
-from tests.launches.conftest import MACHINES, NATIVE, Site, site_of
+from tests.launches.conftest import MACHINES, Site, site_of
 from tests.launches.node import Node, user_data_document
 from tests.session.conftest import weights_in
 
 _Answer = TypeVar("_Answer")
 _DOWN_SECONDS: Final = 180.0
 """How long the server may be away before somebody who asks it gives up."""
-_STATE_MIB: Final = 256
+_STATE_MIB: Final = 512
 _TOKENS: Final = frozenset(MACHINES.values())
-_UNAVAILABLE: Final[dict[str, Any]] = {"error": {"code": "ServiceUnavailable", "message": "The service is unavailable."}}
+_UNAVAILABLE: Final = {"error": {"code": "ServiceUnavailable", "message": "The service is unavailable."}}
 
 
 class NodeGone(SystemExit):
@@ -124,16 +124,13 @@ class World:
 
     def unreadable(self) -> list[str]:
         """Return the files of state that are not whole."""
-        found = []
-        for path in (self.state / "pulumi" / ".pulumi" / "stacks").rglob("*.json"):
-            try:
-                text = path.read_text()
-                whole = not text or bool(yaml.safe_load(text[:1]) is not None and text.rstrip().endswith("}"))
-            except FileNotFoundError:
-                continue
-            if not whole:
-                found.append(path.name)
-        return found
+        return [
+            path.name for path in (self.state / "pulumi" / ".pulumi" / "stacks").rglob("*.json") if not _is_whole(path)
+        ]
+
+    def lives_of(self, stack: str) -> list[Life]:
+        """Return every machine that was ever made for a launch."""
+        return [life for life in list(self.lives.values()) if life.stack == stack]
 
     # What goes wrong for everybody.
 
@@ -245,7 +242,7 @@ class World:
             (self.folder / "clock").write_text(str(self._wrong))
 
     def forget_blocks(self) -> None:
-        """Let the time be over for which an offer is not asked for again: of one run's faults the next knows nothing."""
+        """Let the time be over for which an offer is not asked for again: the next run is none the worse."""
         with contextlib.suppress(sqlite3.OperationalError):
             database = sqlite3.connect(self.state / "control-plane.sqlite", timeout=5)
             with database:
@@ -274,9 +271,17 @@ class World:
         stack = self.lives[machine].stack
         self._reached(stack, Moment.MADE)
         self.expires[machine] = armed_until(user_data)
+        self._move_address(stack)
         self.site.nodes[machine] = Node(
             user_data, self.fails.pop(stack, ""), lambda place: self._reached(stack, Moment(place))
         )
+
+    def _move_address(self, stack: str) -> None:
+        """Let the address of a launch lead to its newest machine alone, as its cloud does."""
+        for life in list(self.lives.values()):
+            node = self.site.nodes.get(life.record.id)
+            if life.stack == stack and node is not None:
+                node.end()
 
     def _changed(self, method: str, record: Record) -> None:
         if record.token not in _TOKENS:
@@ -298,6 +303,16 @@ class World:
     def _listed(self, record: Record) -> bool:
         seconds = self.hidden.get(stack_of(record), 0.0)
         return self.clouds.truth.clock() - record.created_at >= seconds
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text()), dict)
+    except FileNotFoundError:
+        # It was removed with its stack just now.
+        return True
+    except ValueError:
+        return False
 
 
 def stack_of(record: Record) -> str:
@@ -339,7 +354,8 @@ def opened(without: str = "", engines: int = 4, sweep_seconds: float = 8.0) -> I
         clouds.world.on_call = world._called
         clouds.world.is_listed = world._listed
         numbers = iter(range(1, 1 << 20))
-        clouds.world.on_address = lambda provider, inputs: _address(next(numbers))
+        network = 20 + secrets.randbelow(200)
+        clouds.world.on_address = lambda provider, inputs: _address(network, next(numbers))
         clouds.truth.watchers.append(world._changed)
         open_.callback(server.close)
         server.start()
@@ -351,8 +367,9 @@ def _in_server(without: str) -> str:
     return without if without in {"recovery", "sweep"} else ""
 
 
-def _address(number: int) -> str:
-    return f"127.{10 + number // 62_500}.{number // 250 % 250 + 1}.{number % 250 + 1}"
+def _address(network: int, number: int) -> str:
+    # Another campaign on this host has another network.
+    return f"127.{network}.{number // 250 % 250 + 1}.{number % 250 + 1}"
 
 
 def _prepare(site: Site) -> None:
@@ -409,6 +426,3 @@ def _environment(own: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-__all__ = ["NATIVE", "Bucket", "Life", "NodeGone", "World", "armed_until", "opened", "stack_of"]

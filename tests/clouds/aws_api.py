@@ -39,7 +39,7 @@ _QUOTAS: Final = {
 _STATES: Final = {"creating": ("pending", 0), "ready": ("running", 16), "stopped": ("stopped", 80)}
 
 
-class _Unavailable(EC2ClientError):
+class UnavailableError(EC2ClientError):
     # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     code = "Unavailable"
     message = "The server is overloaded and can't handle the request."
@@ -151,7 +151,7 @@ def _from_market(world: World) -> Iterator[Any]:
     def listed(backend: EC2Backend, filters: Any = None) -> Any:
         """Leave out what the listing does not have yet; an id that is asked for by name is looked up elsewhere."""
         if world.refuses_listings:
-            raise _Unavailable
+            raise UnavailableError
         hidden = {record.id for record in world.truth.find("aws", INSTANCE) if not world.is_listed(record)}
         found = reservations(backend, filters)
         return [one for one in found if not hidden.intersection(instance.id for instance in one.instances)]

@@ -45,7 +45,7 @@ class World:
             return `publicIp` and `privateIp` for the outputs. What it raises fails the create.
         on_vm_deleted: called with the machine's id when it goes, by a delete or an eviction.
         on_address: called when a public address is asked for: provider and inputs. It may return the address.
-        on_call: called with provider, method and request before each call of a plugin is answered; it may take its time.
+        on_call: called with provider, method and request before each call of a plugin is answered; it may wait.
         is_listed: whether a resource is in a cloud's own listings already: they lag behind what was made.
         refuses_listings: whether no machines can be listed (AWS; the others' APIs have refusals of their own).
         tokens: whether a request for a machine that is sent twice makes one, by its token (AWS) or its name.

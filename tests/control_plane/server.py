@@ -33,7 +33,11 @@ class Server:
     """One server: the same settings, ports and name each time that it is started."""
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, *options: str, program: Sequence[str | Path] = (LIFTOFF, "serve")
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        *options: str,
+        program: Sequence[str | Path] = (LIFTOFF, "serve"),
     ) -> None:
         self.environment = dict(environment)
         self._program = program

@@ -1,0 +1,63 @@
+"""The way back from a state that can't be read: its last whole copy, held against what the clouds really have."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from automation import backend, lost, pending, stack_file, state_files, takedown
+from automation.errors import LaunchFailure
+from automation.session import Interrupts, Reporter, Session, judge
+from provider.status import Stage
+
+_REFRESH_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    Attributes:
+        copy: the copy that the state was taken from; empty where the state could be read.
+        pending: creates whose end nobody saw, and which are settled now.
+        resources: how many the state has now.
+        unknown: machines with the stack's tags that the state does not know.
+        deleted: those of them that were deleted.
+        failure: why the refresh failed.
+    """
+
+    stack: str
+    copy: str
+    pending: int
+    resources: int
+    unknown: tuple[str, ...]
+    deleted: tuple[str, ...]
+    failure: LaunchFailure | None = None
+
+
+def repair(
+    project: Path, stack: str, reporter: Reporter, interrupts: Interrupts, *, delete_unknown: bool = False
+) -> Repaired:
+    """Make a stack's state one that can be read, and that says what there is.
+
+    A state that can't be read is replaced by the engine's last whole copy. Then pending creates are settled, and a
+    refresh asks the clouds for everything that the state names. Machines with the stack's tags that it does not name
+    are told, since one of them may serve, and deleted where that is asked for.
+
+    Raises:
+        Stopped: somebody holds the stack, there is no copy, or the cloud can't be asked.
+    """
+    with Session(project, stack, interrupts, reporter) as session:
+        url = backend.url_of_user(os.environ) or session.environment["PULUMI_BACKEND_URL"]
+        name = stack_file.project_name(project)
+        copy = state_files.restore(state_files.place_of(url), name, stack) or ""
+        if copy:
+            reporter.note(f"The state could not be read; it is {copy} now, and the broken one is kept beside it")
+        unsure = pending.resolve(session).pending
+        result = session.run("refresh", _REFRESH_SECONDS)
+        takedown.refuse_missing(session, result)
+        failure = None if result.ok else judge(result, [], Stage.VALIDATE)
+        unknown = lost.find(session)
+        deleted = lost.delete(session) if delete_unknown and unknown else ()
+        known = lost.known(session)
+    return Repaired(stack, copy, len(unsure), len(known), unknown, deleted, failure)
