@@ -143,7 +143,8 @@ _RULES: Final = (
         "disk_full",
     ),
     _rule(
-        r"code = Unavailable desc =|(?:plugin|provider)[^\n]{0,80}exited (?:unexpectedly|prematurely)",
+        r"error reading from server: EOF|code = Unavailable desc =|"
+        r"(?:plugin|provider)[^\n]{0,80}exited (?:unexpectedly|prematurely)",
         Kind.UNKNOWN,
         "look whether this host has too little memory; then run the same again",
         "provider_died",

@@ -12,6 +12,7 @@ from automation.launch import LaunchResult
 from automation.offers import Offer
 
 _THROTTLED_RETRIES: Final = 2
+_THROTTLED_SECONDS: Final = 5.0
 _BOOT_FAILURES: Final = 2
 """A boot that fails in two places fails for its own reasons, and every further one is paid for."""
 
@@ -131,8 +132,8 @@ def run(
         dirty = True
         if failure.kind is Kind.THROTTLED and retries < _THROTTLED_RETRIES:
             retries += 1
-            tell(f"{offer}: {failure.code}; the same again in {failure.blocked_seconds:.0f} s")
-            if wait(failure.blocked_seconds):
+            tell(f"{offer}: {failure.code}; the same again in {_wait_of(failure):.0f} s")
+            if wait(_wait_of(failure)):
                 break
             left.insert(0, offer)
             continue
@@ -161,12 +162,17 @@ def run(
     return PlanResult(tuple(attempts))
 
 
+def _wait_of(failure: LaunchFailure) -> float:
+    """Return for how many seconds the same is not asked for again; not every answer says so."""
+    return failure.blocked_seconds or _THROTTLED_SECONDS
+
+
 def made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
     """Tell whether a cloud refused the machine in words that are known, and keeps nothing of one that it refuses.
 
     Azure does: a machine that could not be allocated stays behind, failed.
     """
-    return offer.provider != "azure" and failure.scope is not Scope.NONE
+    return failure.kind is Kind.THROTTLED or (offer.provider != "azure" and failure.scope is not Scope.NONE)
 
 
 def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 120.0
 _CLOUDS: Final = frozenset({"aws", "azure", "gcp"})
-_LISTED_SECONDS: Final = 6.0
+_LISTED_SECONDS: Final = 15.0
 """For how long a machine that was just made is looked for. Listings lag by seconds, seldom by more, which a later sweep
 finds: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
 _AGAIN_SECONDS: Final = 2.0

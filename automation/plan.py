@@ -42,6 +42,9 @@ class Watcher(Protocol):
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Be told how it went."""
 
+    def never_made(self) -> None:
+        """Be told that the machine that was asked for last was never made, whatever the cloud answered."""
+
     def cleared(self) -> None:
         """Be told that no machine of what was tried is left."""
 
@@ -60,6 +63,9 @@ class _Nobody:
         pass
 
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        pass
+
+    def never_made(self) -> None:
         pass
 
     def cleared(self) -> None:
@@ -250,8 +256,8 @@ class _Stack:
 
     def _find_lost(self) -> None:
         """Delete a machine that was asked for and whose answer was lost, before anything else is asked for."""
-        if self._unsure and not pending.resolve(self._session).pending:
-            lost.delete(self._session, patient=True)
+        if self._unsure and not pending.resolve(self._session).pending and not lost.delete(self._session, patient=True):
+            self._watcher.never_made()
         self._unsure = False
 
 

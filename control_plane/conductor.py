@@ -358,6 +358,10 @@ class _Listener:
         else:
             machines.exists(self._id, self._number, self._offer.price, self._began)
 
+    def never_made(self) -> None:
+        """Keep that the machine that was asked for last has cost nothing."""
+        self._launches.machines.refused(self._id)
+
     def cleared(self) -> None:
         """Keep that nothing of what was tried is left."""
         self._launches.machines.gone(self._id)

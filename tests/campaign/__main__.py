@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tests.campaign.campaign import carry_out
 from tests.campaign.load import Samples, runs_until, sample
 from tests.campaign.schedule import Run, schedule
+from tests.campaign.serve import SWITCHES
 from tests.campaign.world import opened
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=8, help="runs at once")
     parser.add_argument("--engines", type=int, default=4, help="engines at once")
     parser.add_argument("--quick", action="store_true", help="none of the faults that take minutes")
-    parser.add_argument("--without", default="", choices=("", "token", "recovery", "sweep", "lease"))
+    parser.add_argument("--without", choices=("token", "lease", *SWITCHES), help="switch a safeguard off")
     parser.add_argument(
         "--load", type=float, default=0.0, metavar="MINUTES", help="measure a server under load instead"
     )
@@ -44,7 +45,11 @@ def main() -> int:
     runs: Iterable[Run] = (schedule(given.seed, number, quick=given.quick) for number in numbers)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     samples, ended = Samples(), threading.Event()
-    with opened(given.without, given.engines) as world:
+    with opened(given.engines) as world:
+        world.leases = given.without != "lease"
+        world.clouds.world.tokens = given.without != "token"
+        if given.without in SWITCHES:
+            world.serve_without(given.without)
         if given.load:
             runs = runs_until(given.seed, time.monotonic() + given.load * 60)
             threading.Thread(target=sample, args=(world, samples, ended), daemon=True).start()

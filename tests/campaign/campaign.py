@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.campaign.execution import Execution, Outcome
+from tests.campaign.execution import SETTLE_SECONDS, Execution, Outcome
 from tests.campaign.ledger import Ledger
 from tests.campaign.oracle import Broken
 from tests.campaign.schedule import Run
@@ -49,12 +49,22 @@ def carry_out(
     tell: Callable[[str], None] = lambda _: None,
     *,
     leases: bool = True,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> Report:
-    """Carry runs out, some at once, and let the leases end at last."""
+    """Carry runs out, some at once, and let the leases end at last, if asked.
+
+    Args:
+        world: where.
+        runs: each is taken when somebody is free.
+        at_once: how many.
+        tell: is told what happened, run by run.
+        leases: kill the server for good at the end, and look what the leases alone leave.
+        settle_seconds: how long it may take until nothing is left that nobody owns.
+    """
     report, lock, taking, began = Report(), threading.Lock(), threading.Lock(), time.monotonic()
 
     def one(run: Run) -> None:
-        execution = Execution(run, world)
+        execution = Execution(run, world, settle_seconds)
         try:
             outcome = execution.carry_out()
         except Exception as error:  # noqa: BLE001 - what a run dies of is told as its story
@@ -89,13 +99,18 @@ def carry_out(
         # Whoever is interrupted waits for no run.
         pool.shutdown(wait=False, cancel_futures=True)
     if leases:
-        world.end_server_for_good()
-        world.let_leases_end(_LEASE_SECONDS)
-        report.leases = [life.record.id for life in world.lives.values() if life.ended is None]
+        report.leases = after_leases(world)
     report.ledger.machines = len(world.lives)
     report.ledger.restarts = world.restarts
     report.ledger.seconds = time.monotonic() - began
     return report
+
+
+def after_leases(world: World) -> list[str]:
+    """Kill the server for good, let all leases end, and return the machines that exist all the same."""
+    world.end_server_for_good()
+    world.let_leases_end(_LEASE_SECONDS)
+    return [life.record.id for life in world.lives.values() if life.ended is None]
 
 
 def _explained(execution: Execution) -> str:

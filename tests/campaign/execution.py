@@ -18,7 +18,7 @@ from tests.launches.conftest import MACHINES, NATIVE
 _TYPES: Final = {"aws": "g6.2xlarge", "azure": "Standard_NV36ads_A10_v5", "gcp": "g2-standard-8"}
 _END_SECONDS: Final = 420.0
 """How long a launch may take to its end, with all that goes wrong."""
-_SETTLE_SECONDS: Final = 330.0
+SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""
 _LOOK_SECONDS: Final = 0.4
 
@@ -81,7 +81,8 @@ class Outcome:
 class Execution:
     """One run in a world."""
 
-    def __init__(self, run: Run, world: World) -> None:
+    def __init__(self, run: Run, world: World, settle_seconds: float = SETTLE_SECONDS) -> None:
+        self._settle_seconds = settle_seconds
         self._run = run
         self._world = world
         self._story = Story(run)
@@ -167,7 +168,7 @@ class Execution:
             node = self._world.ask(lambda server: server.node_of(launch_id))
             return node is not None and node["state"] in {"evicted", "gone"}
 
-        self._until(noticed, "the end of the node is noticed", _SETTLE_SECONDS)
+        self._until(noticed, "the end of the node is noticed")
         if not self._run.keep:
             return launch_id
         node = self._world.ask(lambda server: server.node_of(launch_id))
@@ -202,7 +203,8 @@ class Execution:
         node = self._world.ask(lambda server: server.node_of(stack))
         return len(self._world.machines(stack)) == 1 and node is not None and node["state"] == "healthy"
 
-    def _until(self, look: Callable[[], Any], what: str, seconds: float = _SETTLE_SECONDS) -> Any:
+    def _until(self, look: Callable[[], Any], what: str, seconds: float | None = None) -> Any:
+        seconds = self._settle_seconds if seconds is None else seconds
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             found = look()

@@ -51,7 +51,7 @@ def _without_sweep() -> None:
     strays.look = find_nothing
 
 
-_SWITCHES: Final[dict[str, Callable[[], None]]] = {"recovery": _without_recovery, "sweep": _without_sweep}
+SWITCHES: Final[dict[str, Callable[[], None]]] = {"recovery": _without_recovery, "sweep": _without_sweep}
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     if path := os.environ.get(CLOCK):
         _let_the_clock_jump(Path(path))
     for name in filter(None, os.environ.get(WITHOUT, "").split(",")):
-        _SWITCHES[name]()
+        SWITCHES[name]()
     from automation.__main__ import main as liftoff
 
     sys.argv = ["liftoff", "serve", *sys.argv[1:]]

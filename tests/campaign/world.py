@@ -177,6 +177,13 @@ class World:
 
         threading.Thread(target=again, name="restart", daemon=True).start()
 
+    def serve_without(self, *safeguards: str) -> None:
+        """Start the server again, without some of Liftoff's safeguards (`serve.SWITCHES`), or with all."""
+        with self._serving:
+            self.server.stop()
+            self.server.environment[serve.WITHOUT] = ",".join(safeguards)
+            self.server.start()
+
     def end_server_for_good(self) -> None:
         """Kill the server and all that it has started; nobody starts it again."""
         with self._serving:
@@ -331,8 +338,8 @@ def armed_until(user_data: bytes) -> float:
 
 
 @contextmanager
-def opened(without: str = "", engines: int = 4, sweep_seconds: float = 8.0) -> Iterator[World]:
-    """Yield a world with a server that runs, without one of Liftoff's safeguards if asked; at the end all is gone."""
+def opened(engines: int = 4, sweep_seconds: float = 8.0) -> Iterator[World]:
+    """Yield a world with a server that runs; at the end all is gone."""
     with ExitStack() as open_:
         folder = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="liftoff-campaign-")))
         small = _small_disk(folder, open_)
@@ -343,13 +350,12 @@ def opened(without: str = "", engines: int = 4, sweep_seconds: float = 8.0) -> I
         site = open_.enter_context(contextmanager(site_of)(folder, clouds, storage, weights))
         _prepare(site)
         clock = folder / "clock"
-        environment = {**site.desk.environment, serve.CLOCK: str(clock), serve.WITHOUT: _in_server(without)}
+        environment = {**site.desk.environment, serve.CLOCK: str(clock)}
         program = (sys.executable, "-m", "tests.campaign.serve")
         options = ("--stack", site.desk.stack, "--name", "campaign", "--engines", str(engines))
         sweeping = ("--sweep-seconds", str(sweep_seconds))
         server = Server(environment, folder / "server.log", *options, *sweeping, program=program)
-        world = World(site, server, bucket, folder, small, leases=without != "lease")
-        clouds.world.tokens = without != "token"
+        world = World(site, server, bucket, folder, small)
         clouds.world.on_vm = world._made
         clouds.world.on_call = world._called
         clouds.world.is_listed = world._listed
@@ -361,10 +367,6 @@ def opened(without: str = "", engines: int = 4, sweep_seconds: float = 8.0) -> I
         server.start()
         yield world
         world.end_server_for_good()
-
-
-def _in_server(without: str) -> str:
-    return without if without in {"recovery", "sweep"} else ""
 
 
 def _address(network: int, number: int) -> str:
