@@ -137,6 +137,12 @@ _RULES: Final = (
         "wait for the other update of this stack to end",
     ),
     _rule(
+        r"unexpected end of JSON input|unmarshalling checkpoint|could not deserialize (?:deployment|checkpoint)",
+        Kind.UNKNOWN,
+        "the stack's state can't be read: liftoff repair takes it from its last copy",
+        "state_unreadable",
+    ),
+    _rule(
         r"no space left on device|database or disk is full",
         Kind.UNKNOWN,
         "make room on this host's disk; what was made meanwhile is found by its tags",

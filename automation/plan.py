@@ -246,7 +246,13 @@ class _Stack:
             self._find_lost()
         except Stopped as error:
             return errors.of_stopped(error, Stage.REQUEST)
-        _, failure, _ = take_down(self._session, only_types=only_types, on_event=self._watcher.happened)
+        try:
+            _, failure, _ = take_down(self._session, only_types=only_types, on_event=self._watcher.happened)
+        except Stopped as error:
+            if error.code != "stack_missing":
+                raise
+            # Such as on a full disk: not even the stack could be made.
+            failure = None
         if failure is None:
             self._watcher.cleared()
         return failure
@@ -267,12 +273,7 @@ def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:
 
 def _clear_left(site: _Stack) -> None:
     """Delete what an attempt left whose end another process saw, and did not live to clear up."""
-    try:
-        problem = site.clear(keep_network=False)
-    except Stopped as error:
-        if error.code != "stack_missing":
-            raise
-        return
+    problem = site.clear(keep_network=False)
     if problem is not None:
         text = f"what an earlier attempt left could not be deleted: {problem.message}"
         raise Stopped(problem.kind, problem.code, text, problem.hint)

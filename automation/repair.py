@@ -1,6 +1,7 @@
 """The way back from a state that can't be read: its last whole copy, held against what the clouds really have."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,30 @@ class Repaired:
     unknown: tuple[str, ...]
     deleted: tuple[str, ...]
     failure: LaunchFailure | None = None
+
+
+def restore_if_broken(project: Path, stack: str) -> str:
+    """Take a state that is there and can't be read from its last whole copy; return which, or nothing.
+
+    What is not there stays so: its stack was removed. Nothing may work on the stack.
+    """
+    place = _place(os.environ)
+    name = stack_file.project_name(project)
+    if place is None or place.read(state_files.state_name(name, stack)) is None:
+        return ""
+    return state_files.restore(place, name, stack) or ""
+
+
+def forget_copies(project: Path, stack: str) -> None:
+    """Remove what the engine keeps of the state of a stack that is gone."""
+    place = _place(os.environ)
+    if place is not None:
+        state_files.forget(place, stack_file.project_name(project), stack)
+
+
+def _place(environment: Mapping[str, str]) -> state_files.Place | None:
+    url = backend.url_of_user(environment) or backend.environment(environment)["PULUMI_BACKEND_URL"]
+    return state_files.place_of(url) if url.startswith(("file:", "s3:")) else None
 
 
 def repair(

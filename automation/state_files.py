@@ -5,6 +5,7 @@ The engine copies the state to `STACK.json.bak` before each write, and to `.pulu
 update that is on.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -41,6 +42,9 @@ class Place(Protocol):
     def below(self, folder: str) -> list[str]:
         """Return the names of the files below a folder."""
 
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
 
 def is_whole(text: str) -> bool:
     """Tell whether a text is a state that the engine can read: JSON with a checkpoint."""
@@ -67,6 +71,13 @@ def copies(place: Place, project: str, stack: str) -> Iterator[Copy]:
         text = place.read(backup)
         if text is not None:
             yield Copy(backup, text)
+
+
+def forget(place: Place, project: str, stack: str) -> None:
+    """Remove the copies of a stack that is gone: the engine keeps them for ever."""
+    name = state_name(project, stack)
+    for copy in (f"{name}.bak", *place.below(f"{_BACKUPS}/{project}/{stack}")):
+        place.remove(copy)
 
 
 def restore(place: Place, project: str, stack: str) -> str | None:
@@ -142,6 +153,14 @@ class Folder:
         """Return the names of the files below a folder."""
         return [str(path.relative_to(self._root)) for path in (self._root / folder).glob("*.json")]
 
+    def remove(self, name: str) -> None:
+        """Remove a file with the attributes that the engine keeps beside it, and a folder that is empty then."""
+        path = self._root / name
+        for one in (path, path.with_name(f"{path.name}.attrs")):
+            one.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
 
 class S3:
     """A bucket, with the credentials that the engine uses for it."""
@@ -174,6 +193,10 @@ class S3:
         )
         keys = [str(item["Key"]) for page in pages for item in page.get("Contents", ())]
         return [key.removeprefix(f"{self._prefix}/") if self._prefix else key for key in keys if key.endswith(".json")]
+
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}".removeprefix("/")

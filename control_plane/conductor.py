@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from automation import market, plan, stack_file, takedown
+from automation import backend, market, plan, repair, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, PlanResult, made_nothing
@@ -145,6 +145,7 @@ class Conductor:
         why: str,
         goes_on: bool,
     ) -> None:
+        self._mend_state(launch.id, listener)
         todo = self._plan_left(launch, asked, request, listener, why)
         if todo.begun and not todo.offers:
             # What it failed with is known: only taking it down was not finished.
@@ -244,6 +245,7 @@ class Conductor:
         if not folder.exists():
             return ""
         try:
+            self._mend_state(launch_id, listener)
             result = _unlocked(
                 lambda: takedown.destroy(
                     folder, launch_id, listener, interrupts, remove=True, on_event=listener.happened
@@ -258,8 +260,23 @@ class Conductor:
                 why = result.failure.message if result.failure else "the engine kept them"
                 return redact(f"{', '.join(result.left) or 'something'}: {why}")
         self._launches.machines.gone(launch_id)
+        repair.forget_copies(folder, launch_id)
         self._template.forget(launch_id)
         return ""
+
+    def _mend_state(self, launch_id: str, listener: "_Listener") -> None:
+        """Take a state that was cut off (full disk, lost host) from its last copy; its machine is found by its tags.
+
+        Raises:
+            Stopped: there is no copy that can be read.
+        """
+        folder = self._template.folder_of(launch_id)
+        if backend.is_locked(folder, launch_id):
+            # Whoever holds it writes it again.
+            return
+        copy = repair.restore_if_broken(folder, launch_id)
+        if copy:
+            listener.note(f"The state could not be read; it is taken from {copy}")
 
     @contextlib.contextmanager
     def _interrupts_of(self, launch_id: str) -> Iterator[Interrupts]:

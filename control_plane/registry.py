@@ -112,6 +112,8 @@ class Registry:
         with contextlib.suppress(SQLAlchemyError):
             # Its launch may be one that is not known any more.
             self._services.launches.note(stray.launch_id, text)
+            if stray.is_last:
+                self._services.launches.machines.gone(stray.launch_id)
 
     def _look_at(self, node: Node) -> None:
         now = time.time()

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from automation import lost, stack_file, sweep
@@ -39,6 +40,7 @@ class Stray:
     Attributes:
         launch_id: the launch that it was made for.
         why: how it is known that nobody owns it.
+        is_last: whether its launch has no other machine.
         remove: deletes it, and returns once it has gone; raises `Refused`.
     """
 
@@ -46,6 +48,7 @@ class Stray:
     provider: str
     launch_id: str
     why: str
+    is_last: bool
     remove: Callable[[], None]
 
 
@@ -136,8 +139,9 @@ def _of(machines: list[sweep.Machine], provider: str, cloud: sweep.Cloud, books:
                 # The node answers from one of them: a state that knows none is not to be believed.
                 log.error("the state of %s knows none of %s", stack, ", ".join(one.id for one in found))
                 continue
+        is_last = len(strays) == len(found)
         for machine in strays:
-            yield Stray(machine, provider, stack, why, lambda machine=machine: cloud.delete(machine))  # type: ignore[misc]
+            yield Stray(machine, provider, stack, why, is_last, partial(cloud.delete, machine))
 
 
 class _Silent:

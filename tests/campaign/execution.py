@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.campaign import processes
-from tests.campaign.oracle import ENDED, Broken, Machine, Seen, judge
+from tests.campaign.oracle import CUT_OFF, ENDED, Broken, Machine, Seen, is_part, judge
 from tests.campaign.schedule import Fault, Injection, Moment, Run
-from tests.campaign.world import Life, NodeGone, World
+from tests.campaign.world import Life, World
 from tests.clouds import errors
 from tests.clouds.properties import Values
 from tests.control_plane.conftest import MODEL
@@ -22,6 +22,17 @@ SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""
 _LOOK_SECONDS: Final = 0.4
 
+_SLACKS: Final = {
+    Fault.EVICTED: 200.0,
+    Fault.NODE_DIED: 200.0,
+    Fault.SERVER_KILLED: 90.0,
+    Fault.HOST_CRASHED: 90.0,
+    Fault.DATABASE_GONE: 90.0,
+    Fault.DISK_FULL: 90.0,
+    # The report is by the server's own clock.
+    Fault.CLOCK_AHEAD: 7300.0,
+    Fault.CLOCK_BACK: 7300.0,
+}
 _RESET: Final = {
     # What the SDKs say of a connection that ended before the answer came.
     "aws": "creating EC2 Instance: operation error EC2: RunInstances, exceeded maximum number of attempts, 2, https "
@@ -108,6 +119,8 @@ class Execution:
             self._until(lambda: self._stands(launch_id), "one machine, one node")
         else:
             self._take_down(last)
+        # The engine writes again what a full disk has cut off.
+        self._until(lambda: not self._world.unreadable(), "each state can be read")
         broken = [one for stack in self._stacks for one in self._judge(stack)]
         for one in broken:
             self._story.tell(f"BROKEN  {one}")
@@ -194,7 +207,8 @@ class Execution:
         self._until(lambda: all(self._is_gone(stack) for stack in self._stacks), "nothing is left")
 
     def _is_gone(self, stack: str) -> bool:
-        if self._world.left(stack):
+        cut_off = bool(CUT_OFF & (set(self._happened) | self._weather()))
+        if any(not (cut_off and is_part(record.token)) for record in self._world.left(stack)):
             return False
         launch = self._world.ask(lambda server: server.status(stack))
         return launch["ended_at"] is not None and (launch["node"] is None or launch["node"]["state"] == "gone")
@@ -249,7 +263,7 @@ class Execution:
             case Fault.NODE_DIED:
                 self._end_node(stack)
                 if injection.moment is not Moment.READY:
-                    raise NodeGone
+                    raise SystemExit
             case Fault.ANSWER_LOST:
                 faults.add(self._native, machine, error=reset, lost_answer=True, when=mine)
             case Fault.ANSWER_NEVER:
@@ -331,7 +345,7 @@ class Execution:
                 nodes,
                 [_machine(life, launch, faults, now) for life in self._world.lives_of(stack)],
                 self._world.most.get(stack, 0),
-                [record.id for record in self._world.left(stack)],
+                {record.id: record.token for record in self._world.left(stack)},
                 self._world.unreadable(),
                 faults,
             )
@@ -357,10 +371,4 @@ def _price(record: Any, launch: Any) -> float:
 
 def _slack(faults: frozenset[Fault]) -> float:
     """Return by how many seconds of a machine the report may be off: until Liftoff can know of its end."""
-    if faults & {Fault.EVICTED, Fault.NODE_DIED}:
-        return 200.0
-    if faults & {Fault.SERVER_KILLED, Fault.HOST_CRASHED, Fault.DATABASE_GONE, Fault.DISK_FULL}:
-        return 90.0
-    if faults & {Fault.CLOCK_AHEAD, Fault.CLOCK_BACK}:
-        return 7300.0
-    return 20.0
+    return max((20.0, *(seconds for fault, seconds in _SLACKS.items() if fault in faults)))

@@ -10,6 +10,9 @@ _LOST: Final = r"unknown/.*"
 _SILENT: Final = r"boot/(node_silent|deadline_exceeded|endpoint_unreachable|time_limit)"
 _PROCESS: Final = r"unknown/(worker_died|engine_died|provider_died|interrupted)"
 
+_OF_THE_MARKET: Final = re.compile(r"configuration/not_in_zone")
+"""The emulated GCP does not sell everything in each zone that the catalog has: no fault of ours."""
+
 NAMES: Final[Mapping[Fault, str]] = {
     Fault.SERVER_KILLED: r"unknown/interrupted",
     Fault.HOST_CRASHED: rf"unknown/interrupted|{_SILENT}",
@@ -32,7 +35,7 @@ NAMES: Final[Mapping[Fault, str]] = {
     Fault.BOOT_FAILED: r"boot/serve_failed",
     Fault.BUCKET_REFUSES: rf"unknown/storage_(failed|unreachable)|{_SILENT}|unknown/check_storage|throttled/.*",
     Fault.BUCKET_SLOW: _SILENT,
-    Fault.DISK_FULL: r"unknown/disk_full",
+    Fault.DISK_FULL: r"unknown/(disk_full|state_unreadable)",
     Fault.CANCELLED: r"cancelled/.*",
 }
 """A fault that is not here is lived through: no failure may come of it."""
@@ -42,4 +45,5 @@ def unexplained(errors: Iterable[Mapping[str, Any]], faults: Iterable[Fault]) ->
     """Return the names of failures that none of these faults explains."""
     patterns = [re.compile(NAMES[fault]) for fault in set(faults) if fault in NAMES]
     names = [f"{error['kind']}/{error['code']}" for error in errors]
-    return [name for name in names if not any(pattern.fullmatch(name) for pattern in patterns)]
+    known = [*patterns, _OF_THE_MARKET]
+    return [name for name in names if not any(pattern.fullmatch(name) for pattern in known)]

@@ -19,7 +19,7 @@ LAUNCH: dict[str, Any] = {
 }
 NODE = {"id": "node", "state": "healthy"}
 MACHINE = Machine("i-1", 3600.0, 0.5, 20.0, exists=True)
-SOUND = Seen("launch-1", LAUNCH, [NODE], [MACHINE], 1, ["vpc"], [], frozenset())
+SOUND = Seen("launch-1", LAUNCH, [NODE], [MACHINE], 1, {"vpc-1": "aws:ec2/vpc:Vpc"}, [], frozenset())
 CAPACITY = {"kind": "capacity", "code": "InsufficientInstanceCapacity"}
 
 
@@ -37,8 +37,8 @@ def test_a_node_with_its_machine_breaks_nothing() -> None:
         ({"launch": None}, "no launch is forgotten"),
         ({"launch": {**LAUNCH, "status": "running", "ended_at": None}}, "no launch without an end"),
         ({"nodes": [NODE, NODE], "machines": [MACHINE, replace(MACHINE, seconds=0.0)]}, "no node is registered twice"),
-        ({"nodes": [], "left": []}, "no machine without an owner"),
-        ({"nodes": [{**NODE, "state": "gone"}], "left": []}, "no machine without an owner"),
+        ({"nodes": [], "left": {}}, "no machine without an owner"),
+        ({"nodes": [{**NODE, "state": "gone"}], "left": {}}, "no machine without an owner"),
         ({"machines": [replace(MACHINE, exists=False)]}, "no node without a machine"),
         ({"most_at_once": 2}, "never more machines than launches"),
         ({"nodes": [], "machines": [replace(MACHINE, exists=False)]}, "nothing is left"),
@@ -56,6 +56,13 @@ def test_a_node_with_its_machine_breaks_nothing() -> None:
 )
 def test_what_may_not_be_is_found(changed: dict[str, Any], invariant: str) -> None:
     assert names(replace(SOUND, **changed)) == [invariant]
+
+
+def test_a_part_whose_create_was_cut_off_may_be_left_and_a_disk_may_not() -> None:
+    cut_off = replace(SOUND, nodes=[], machines=[], most_at_once=0, faults=frozenset({Fault.HOST_CRASHED}))
+    free = replace(cut_off, launch={**LAUNCH, "cost_so_far": 0.0})
+    assert names(free) == []
+    assert names(replace(free, left={"vol-1": "aws:ebs/volume:Volume"})) == ["nothing is left"]
 
 
 def test_a_failure_is_explained_by_a_fault_that_was_injected() -> None:

@@ -41,10 +41,6 @@ _TOKENS: Final = frozenset(MACHINES.values())
 _UNAVAILABLE: Final = {"error": {"code": "ServiceUnavailable", "message": "The service is unavailable."}}
 
 
-class NodeGone(SystemExit):
-    """Ends the thread of a node that has died."""
-
-
 @dataclass
 class Life:
     """A machine as its cloud bills it: from when to when, in seconds since 1970; `ended` is None while it exists."""

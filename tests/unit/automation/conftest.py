@@ -55,6 +55,7 @@ class Engine:
             "up": ([], Result(ok=True, outputs={"endpoint": "https://h"})),
             "resources": ([], Result(ok=True)),
             "destroy": ([], Result(ok=True)),
+            "forget": ([], Result(ok=True)),
         }
         self.then: dict[str, list[tuple[list[Event], Result]]] = {}
         self.during: dict[str, Any] = {}
@@ -90,6 +91,9 @@ class Engine:
 
     def kill(self) -> None:
         self.commands.append("kill")
+
+    def abandon(self) -> None:
+        self.commands.append("abandon")
 
 
 class Listener:

@@ -129,6 +129,7 @@ class Workplace:
             Conductor(self.launches, self.nodes, Blocks(self.database), self.template, "here", catalog_only=True),
             cast("Workflows", self.queue),
             bell,
+            "plane-of-the-tests",
         )
         self.token = self.tokens.issue("tests", "launch")
         self.api = Api(self.services)
