@@ -6,7 +6,7 @@ What is switched off here is switched off nowhere else: it shows that the campai
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +45,8 @@ def _without_recovery() -> None:
 def _without_sweep() -> None:
     from control_plane import strays
 
-    def find_nothing(*_: Any, **__: Any) -> tuple[()]:
-        return ()
+    def find_nothing(*_: Any, **__: Any) -> Iterator[strays.Stray]:
+        return iter(())
 
     strays.look = find_nothing
 

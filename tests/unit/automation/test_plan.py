@@ -47,6 +47,16 @@ def _offers_can_be_set(project: Path) -> None:
     (project / "Pulumi.yaml").write_text(json.dumps(declared))
 
 
+def test_a_plan_goes_on_where_not_even_its_stack_could_be_made(engine: Engine, project: Path) -> None:
+    full = "error: could not create stack: no space left on device"
+    engine.plays["up"] = ([], Result(ok=False, text=full))
+    engine.plays["destroy"] = ([], Result(ok=False, error="StackNotFoundError", text="no stack"))
+    engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
+    plan = [offer("r1", "a"), offer("r2", "a")]
+    ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts())
+    assert [attempt.failure and attempt.failure.code for attempt in ended.attempts] == ["disk_full", None]
+
+
 def test_an_update_whose_listener_fails_is_ended_and_does_not_run_on_unheard(engine: Engine, project: Path) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
 
