@@ -7,7 +7,7 @@ from tests.campaign.schedule import MOMENTS, SLOW, Fault, schedule
 from tests.campaign.world import World
 
 SEED = 20_261_126
-RUNS = 6
+RUNS = 4
 
 
 def test_the_same_seed_gives_the_same_runs_and_another_one_others() -> None:
