@@ -60,6 +60,14 @@ def delete(session: Session, *, patient: bool = False) -> tuple[str, ...]:
     return tuple(deleted)
 
 
+def delete_if_listed(session: Session) -> None:
+    """Delete them where the cloud can be asked; elsewhere say so and go on: nothing tells that there are any."""
+    try:
+        delete(session)
+    except Stopped as error:
+        session.reporter.note(f"{error}; {error.hint}")
+
+
 def known(session: Session) -> set[str]:
     """Return the ids that a stack's state has; none where there is no such stack.
 

@@ -160,7 +160,7 @@ def launch(
             _refuse_used(session)
         elif not pending.resolve(session).pending:
             # A state that could not be written says nothing of what was made.
-            lost.delete(session)
+            lost.delete_if_listed(session)
         goes_on = resumption is not None and resumption.goes_on
         watcher = resumption.watcher if resumption else _Nobody()
         site = _Stack(session, request, config, watcher, gate, goes_on=goes_on)

@@ -57,28 +57,23 @@ def destroy(
     *,
     remove: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
+    launch_id: str | None = None,
 ) -> DestroyResult:
     """Delete everything that the stack has, and look that it is gone; `on_event` is told what the engine says.
+
+    Its journal is that of the launch, where one is named.
 
     Raises:
         Stopped: it can't begin.
     """
     began = time.monotonic()
-    with Session(project, stack, interrupts, reporter) as session:
+    with Session(project, stack, interrupts, reporter, launch_id) as session:
         # A machine that no state knows would keep its network from being deleted.
         if not pending.resolve(session).pending:
-            _look_for_lost(session)
+            lost.delete_if_listed(session)
         deleted, failure, left = take_down(session, remove=remove, on_event=on_event)
     again = f"liftoff destroy --stack {stack}"
     return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)
-
-
-def _look_for_lost(session: Session) -> None:
-    """Look once for machines that no state knows; a cloud that can't be asked is no reason not to delete the rest."""
-    try:
-        lost.delete(session)
-    except Stopped as error:
-        session.reporter.note(f"{error}; {error.hint}")
 
 
 def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False) -> Cleanup:

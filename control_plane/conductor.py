@@ -248,7 +248,13 @@ class Conductor:
             self._mend_state(launch_id, listener)
             result = _unlocked(
                 lambda: takedown.destroy(
-                    folder, launch_id, listener, interrupts, remove=True, on_event=listener.happened
+                    folder,
+                    launch_id,
+                    listener,
+                    interrupts,
+                    remove=True,
+                    on_event=listener.happened,
+                    launch_id=launch_id,
                 ),
                 interrupts,
             )

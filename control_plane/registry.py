@@ -71,6 +71,7 @@ class Registry:
         nodes = [node for node in self._services.nodes.all(gone=False) if node.state not in leftovers.GOING]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
+        self._forget_all_but({node.id for node in nodes})
 
     def look_at_servers(self) -> None:
         """Say that this server lives, and take over what a dead one worked on."""
@@ -93,6 +94,14 @@ class Registry:
         # What is forgotten is not deleted any more: a launch is kept for as long as something of it may be left.
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
+
+    def _forget_all_but(self, living: set[str]) -> None:
+        """Close the connections to nodes that are not asked any more."""
+        for node_id in self._probes.keys() - living:
+            self._probes.pop(node_id).close()
+        for kept in (self._done, self._silent_since):
+            for node_id in kept.keys() - living:
+                del kept[node_id]
 
     def sweep_clouds(self) -> None:
         """Delete the machines that the clouds list and nobody owns."""
