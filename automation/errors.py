@@ -78,6 +78,10 @@ class LaunchFailure:
     blocked_seconds: float = 0.0
 
 
+OF_THIS_HOST: Final = frozenset({"disk_full", "state_unreadable"})
+"""Codes of failures that every other offer would fail with, too, and that may be over in a while."""
+
+
 class Stopped(Exception):  # noqa: N818 - named after what happened
     """A command can't go on. The text is for the user; `hint` says what to do next."""
 

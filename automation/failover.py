@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from automation.blocked import Block, block_of
 from automation.cloud_errors import Scope
-from automation.errors import Kind, LaunchFailure
+from automation.errors import OF_THIS_HOST, Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Offer
 
@@ -177,6 +177,8 @@ def made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
 
 def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:
     """Tell whether every further offer would fail, too."""
+    if failure.code in OF_THIS_HOST:
+        return True
     if failure.kind is Kind.CANCELLED or (failure.kind is Kind.BOOT and boots >= _BOOT_FAILURES):
         return True
     # A wrong setting is wrong everywhere; a type that a zone does not sell is not.

@@ -24,7 +24,8 @@ _RESOURCES_SECONDS: Final = 120.0
 _OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
 
-_DEATHS: Final = frozenset({"worker_died", "engine_died", "provider_died"})
+_DEATHS: Final = frozenset({"worker_died", "engine_died", "provider_died"}) | errors.OF_THIS_HOST
+"""Codes of failures that are not the offer's: the attempt may go on with what it has."""
 
 
 class Watcher(Protocol):
@@ -97,7 +98,7 @@ class Resumption:
 
 
 class Died(Exception):  # noqa: N818 - named after what happened
-    """A process of an attempt was killed: the attempt may go on with what it has made."""
+    """A process of an attempt was killed, or this host had no room: it may go on with what it has made."""
 
     def __init__(self, failure: LaunchFailure) -> None:
         self.failure = failure
@@ -127,7 +128,7 @@ def launch(
     Raises:
         Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
             been made.
-        Died: the resumption says that it goes on, and a process was killed.
+        Died: the resumption says that it goes on, and a process was killed, or this host had no room.
     """
     if not plan:
         raise Stopped(

@@ -48,6 +48,13 @@ def restore_if_broken(project: Path, stack: str) -> str:
     return state_files.restore(place, name, stack) or ""
 
 
+def set_aside(project: Path, stack: str) -> None:
+    """Put a state away that can't be read and has no copy, so that the stack can be made anew."""
+    place = _place(os.environ)
+    if place is not None:
+        state_files.set_aside(place, stack_file.project_name(project), stack)
+
+
 def forget_copies(project: Path, stack: str) -> None:
     """Remove what the engine keeps of the state of a stack that is gone."""
     place = _place(os.environ)

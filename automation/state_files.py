@@ -80,6 +80,15 @@ def forget(place: Place, project: str, stack: str) -> None:
         place.remove(copy)
 
 
+def set_aside(place: Place, project: str, stack: str) -> None:
+    """Put a state away under another name, if there is one."""
+    name = state_name(project, stack)
+    found = place.read(name)
+    if found is not None:
+        place.write(f"{name}.broken-{int(time.time())}", found)
+        place.remove(name)
+
+
 def restore(place: Place, project: str, stack: str) -> str | None:
     """Put the latest whole copy in the place of a state that can't be read; the broken one is kept beside it.
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from automation import backend, market, plan, repair, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
-from automation.errors import Kind, LaunchFailure, Stopped
+from automation.errors import OF_THIS_HOST, Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, PlanResult, made_nothing
 from automation.journal import redact
 from automation.launch import LaunchRequest
@@ -34,6 +34,9 @@ _LOCK_SECONDS: Final = 240.0
 """How long the engine of a server that died may take to finish what was in flight."""
 _DEATHS: Final = 3
 """How often a launch goes on whose engine, or whose engine's driver, was killed."""
+_WAITS: Final = 30
+_WAIT_SECONDS: Final = 10.0
+"""How often, and after how long, a launch goes on that found this host's disk full, or a state cut off by that."""
 _LOOK_SECONDS: Final = 1.0
 _SPEAK_SECONDS: Final = 0.2
 
@@ -121,11 +124,17 @@ class Conductor:
         values = stack_file.read(folder, launch.id, {})
         request = LaunchRequest(folder, launch.id, config=self._marked(asked, asked.config(values)))
         why = "The server was started again"
-        for deaths in range(_DEATHS + 1):
+        deaths = waits = 0
+        while True:
+            goes_on = deaths < _DEATHS and waits < _WAITS
             try:
-                self._try_offers(launch, asked, request, listener, interrupts, why=why, goes_on=deaths < _DEATHS)
+                self._try_offers(launch, asked, request, listener, interrupts, why=why, goes_on=goes_on)
             except plan.Died as died:
                 why = died.failure.message.partition("\n")[0]
+                of_host = died.failure.code in OF_THIS_HOST
+                deaths, waits = deaths + (not of_host), waits + of_host
+                if of_host:
+                    interrupts.wait(_WAIT_SECONDS)
                 launch = self._launches.get(launch.id)
             else:
                 return
@@ -271,16 +280,17 @@ class Conductor:
         return ""
 
     def _mend_state(self, launch_id: str, listener: "_Listener") -> None:
-        """Take a state that was cut off (full disk, lost host) from its last copy; its machine is found by its tags.
-
-        Raises:
-            Stopped: there is no copy that can be read.
-        """
+        """Take a state that was cut off (full disk, lost host) from its last copy; its machine is found by its tags."""
         folder = self._template.folder_of(launch_id)
         if backend.is_locked(folder, launch_id):
             # Whoever holds it writes it again.
             return
-        copy = repair.restore_if_broken(folder, launch_id)
+        try:
+            copy = repair.restore_if_broken(folder, launch_id)
+        except Stopped as error:
+            repair.set_aside(folder, launch_id)
+            listener.note(f"{error}; it begins anew, and its machine is found by its tags")
+            return
         if copy:
             listener.note(f"The state could not be read; it is taken from {copy}")
 

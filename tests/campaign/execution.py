@@ -16,7 +16,7 @@ from tests.control_plane.conftest import MODEL
 from tests.launches.conftest import MACHINES, NATIVE
 
 _TYPES: Final = {"aws": "g6.2xlarge", "azure": "Standard_NV36ads_A10_v5", "gcp": "g2-standard-8"}
-_END_SECONDS: Final = 420.0
+_END_SECONDS: Final = 900.0
 """How long a launch may take to its end, with all that goes wrong."""
 SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""

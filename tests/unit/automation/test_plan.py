@@ -47,14 +47,15 @@ def _offers_can_be_set(project: Path) -> None:
     (project / "Pulumi.yaml").write_text(json.dumps(declared))
 
 
-def test_a_plan_goes_on_where_not_even_its_stack_could_be_made(engine: Engine, project: Path) -> None:
+def test_a_full_disk_where_not_even_a_stack_can_be_made_is_said_so_and_no_other_offer_tried(
+    engine: Engine, project: Path
+) -> None:
     full = "error: could not create stack: no space left on device"
     engine.plays["up"] = ([], Result(ok=False, text=full))
     engine.plays["destroy"] = ([], Result(ok=False, error="StackNotFoundError", text="no stack"))
-    engine.then["up"] = [([], Result(ok=True, outputs={"endpoint": "https://h"}))]
     plan = [offer("r1", "a"), offer("r2", "a")]
     ended, _ = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts())
-    assert [attempt.failure and attempt.failure.code for attempt in ended.attempts] == ["disk_full", None]
+    assert [attempt.failure and attempt.failure.code for attempt in ended.attempts] == ["disk_full"]
 
 
 def test_an_update_whose_listener_fails_is_ended_and_does_not_run_on_unheard(engine: Engine, project: Path) -> None:
@@ -68,6 +69,17 @@ def test_an_update_whose_listener_fails_is_ended_and_does_not_run_on_unheard(eng
     with pytest.raises(ConnectionError):
         planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Away(), Interrupts())
     assert "abandon" in engine.commands
+
+
+def test_a_launch_waits_for_room_on_a_full_disk_with_the_offer_that_it_has(
+    engine: Engine, project: Path, tmp_path: Path
+) -> None:
+    engine.plays["up"] = ([], Result(ok=False, text="error: unexpected end of JSON input"))
+    blocks = Blocked(tmp_path / "blocked.sqlite")
+    goes_on = planning.Resumption("launch-1", planning._Nobody(), begun=False, blocks=blocks, goes_on=True)
+    with pytest.raises(planning.Died) as died:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Listener(), Interrupts(), goes_on)
+    assert died.value.failure.code == "state_unreadable"
 
 
 @pytest.mark.parametrize(("error", "code"), [(ENGINE_DIED, "engine_died"), (WORKER_DIED, "worker_died")])

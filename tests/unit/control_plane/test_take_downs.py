@@ -63,3 +63,18 @@ def test_a_state_that_was_cut_off_is_taken_from_its_copy_and_its_copies_go_with_
     assert "The state could not be read" in notes[-1]
     services.conductor.take_down(launch_id)
     assert not copy.exists()
+
+
+def test_a_state_without_a_whole_copy_is_put_away_so_that_its_stack_can_begin_anew(
+    services: Services, story: Story, state: Path, left: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(state / "home"))
+    launch_id = story.failed()
+    services.template.prepare(launch_id)
+    path = state / "pulumi" / state_files.state_name("liftoff", launch_id)
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    services.conductor.take_down(launch_id)
+    assert not path.exists()
+    assert list(path.parent.glob("*.broken-*"))
