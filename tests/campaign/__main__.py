@@ -57,7 +57,7 @@ def main() -> int:
         ended.set()
         if report.broken or report.leases:
             kept = Path(tempfile.mkdtemp(prefix="liftoff-campaign-kept-"))
-            for name in ("control-plane.sqlite", "pulumi", "launches"):
+            for name in ("control-plane.sqlite", "control-plane.sqlite-wal", "pulumi", "launches"):
                 source = world.state / name
                 if source.is_dir():
                     shutil.copytree(source, kept / name, ignore_dangling_symlinks=True)

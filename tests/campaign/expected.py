@@ -10,8 +10,8 @@ _LOST: Final = r"unknown/.*"
 _SILENT: Final = r"boot/(node_silent|deadline_exceeded|endpoint_unreachable|time_limit)"
 _PROCESS: Final = r"unknown/(worker_died|engine_died|provider_died|interrupted)"
 
-_OF_THE_MARKET: Final = re.compile(r"configuration/not_in_zone")
-"""The emulated GCP does not sell everything in each zone that the catalog has: no fault of ours."""
+_OF_THE_MARKET: Final = re.compile(r"configuration/not_in_zone|capacity/SkuNotAvailable")
+"""The emulated clouds do not sell everything in each place that the catalog has: no fault of ours."""
 
 NAMES: Final[Mapping[Fault, str]] = {
     Fault.SERVER_KILLED: r"unknown/interrupted",

@@ -64,6 +64,11 @@ class Seen:
     unreadable: Sequence[str]
     faults: frozenset[Fault]
 
+    @property
+    def slack(self) -> float:
+        """By how many USD a report may be off without any machine: a server that died may not know that none was made."""
+        return 0.03 if self.faults & {Fault.SERVER_KILLED, Fault.HOST_CRASHED} else 0.0001
+
 
 def judge(seen: Seen) -> list[Broken]:
     """Return every invariant that a launch breaks."""
@@ -88,7 +93,7 @@ def judge(seen: Seen) -> list[Broken]:
         broken.append(Broken("nothing is left", ", ".join(left)))
     if seen.unreadable:
         broken.append(Broken("state can be read", ", ".join(seen.unreadable)))
-    return [*broken, *_misnamed(launch, seen.faults), *_miscounted(launch, seen.machines)]
+    return [*broken, *_misnamed(launch, seen.faults), *_miscounted(launch, seen.machines, seen.slack)]
 
 
 def _misnamed(launch: Mapping[str, Any], faults: Iterable[Fault]) -> Iterable[Broken]:
@@ -103,11 +108,11 @@ def _misnamed(launch: Mapping[str, Any], faults: Iterable[Fault]) -> Iterable[Br
         yield Broken("no attempt without an end", str(running))
 
 
-def _miscounted(launch: Mapping[str, Any], machines: Sequence[Machine]) -> Iterable[Broken]:
+def _miscounted(launch: Mapping[str, Any], machines: Sequence[Machine], least: float) -> Iterable[Broken]:
     if "cost_so_far" not in launch:
         return
     spent = sum(machine.seconds * machine.price for machine in machines) / 3600
-    slack = sum(machine.slack_seconds * machine.price for machine in machines) / 3600 + 0.0001
+    slack = sum(machine.slack_seconds * machine.price for machine in machines) / 3600 + least
     told = float(launch["cost_so_far"])
     if abs(told - spent) > slack:
         yield Broken("money spent is money reported", f"spent {spent:.4f}, told {told:.4f}, slack {slack:.4f} USD")

@@ -183,8 +183,10 @@ def _injection(fault: Fault, chance: random.Random) -> Injection:
     moment = chance.choice(MOMENTS[fault])
     if fault in {Fault.THROTTLED, Fault.DELETE_REFUSED, Fault.CAPACITY}:
         return Injection(fault, moment, chance.randint(1, 3))
-    if fault in {Fault.LISTING_STALE, Fault.ANSWER_LATE, Fault.LISTING_REFUSED, Fault.STORM, Fault.REGION_DOWN}:
+    if fault in {Fault.LISTING_STALE, Fault.ANSWER_LATE, Fault.LISTING_REFUSED, Fault.STORM}:
         return Injection(fault, moment, chance.randint(2, 10))
+    if fault is Fault.REGION_DOWN:
+        return Injection(fault, moment, chance.randint(2, 4))
     if fault in {Fault.BUCKET_REFUSES, Fault.BUCKET_SLOW}:
         return Injection(fault, moment, chance.randint(1, 4))
     if fault in {Fault.DISK_FULL, Fault.DATABASE_GONE}:
