@@ -66,7 +66,7 @@ class Seen:
 
     @property
     def slack(self) -> float:
-        """By how many USD a report may be off without any machine: a server that died may not know that none was made."""
+        """By how many USD a report may be off without a machine: who died may not know that none was made."""
         return 0.03 if self.faults & {Fault.SERVER_KILLED, Fault.HOST_CRASHED} else 0.0001
 
 
