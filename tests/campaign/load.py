@@ -62,7 +62,7 @@ def sample(world: World, samples: Samples, ended: threading.Event) -> None:
     while not ended.wait(_SAMPLE_SECONDS):
         try:
             samples.found.append(_sample(world, time.monotonic() - began))
-        except OSError:
+        except (OSError, AssertionError):
             # It ends just now.
             continue
 
