@@ -90,6 +90,12 @@ audit: setup ## Look up known vulnerabilities of all that is pinned
 	$(UV) sync --frozen --group audit
 	.venv/bin/python -m tests.security.audit $(UV)
 
+RUNS ?= 500
+SEED ?= 1
+.PHONY: campaign
+campaign: setup engine ## Launch RUNS times while everything fails that may; SEED chooses what, and replays it
+	.venv/bin/python -m tests.campaign --runs $(RUNS) --seed $(SEED)
+
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches
 	.venv/bin/python -m benchmarks.program

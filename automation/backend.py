@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from automation import locks
+from automation import locks, stack_file
 from automation.errors import Kind, Stopped
 from automation.locks import Lock
 from provider import places
@@ -95,6 +95,12 @@ def _passphrase_file() -> Path:
     finally:
         partial.unlink()
     return path
+
+
+def is_locked(project: Path, stack: str) -> bool:
+    """Tell whether a stack has a lock, of the living or the dead, as far as the backend's locks can be read."""
+    url = url_of_user(os.environ) or environment(os.environ)[_URL]
+    return any(locks.read(url, stack_file.project_name(project), stack))
 
 
 def release_stale_locks(backend_url: str, project: str, stack: str) -> list[Lock]:

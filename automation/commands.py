@@ -23,6 +23,11 @@ _COMMANDS: Final = {
     "serve": ("control_plane.serve_command", "serve", "Start the API and the launch page."),
     "token": ("control_plane.token_commands", "app", "Tokens of the API."),
     "sweep": ("control_plane.sweep_command", "sweep", "Delete what ended launches have left."),
+    "repair": (
+        "automation.repair_command",
+        "repair",
+        "Restore a state that can't be read, and settle what is pending.",
+    ),
     "weights": ("automation.cli", "weights_app", "Models in the bucket that nodes load from."),
     "catalog": ("automation.catalog_commands", "app", "The dated catalog of prices and regions."),
     "env": ("automation.cli", "env", "Write lines with which `pulumi` works on the same stacks."),

@@ -78,6 +78,10 @@ class LaunchFailure:
     blocked_seconds: float = 0.0
 
 
+OF_THIS_HOST: Final = frozenset({"disk_full", "state_unreadable"})
+"""Codes of failures that every other offer would fail with, too, and that may be over in a while."""
+
+
 class Stopped(Exception):  # noqa: N818 - named after what happened
     """A command can't go on. The text is for the user; `hint` says what to do next."""
 
@@ -88,13 +92,20 @@ class Stopped(Exception):  # noqa: N818 - named after what happened
         super().__init__(message)
 
 
+def of_stopped(error: Stopped, stage: Stage) -> LaunchFailure:
+    """Return why a launch can't go on as the failure of an operation."""
+    text = str(error)
+    return LaunchFailure(error.kind, error.code, stage, "", text, error.hint, error.kind.retryable, text)
+
+
 @dataclass(frozen=True)
 class _Rule:
-    """A cloud's text and what it means; a group of the pattern is the code, else the kind's own name is."""
+    """A text and what it means; its code is what stands here, else a group of the pattern, else the kind's own name."""
 
     pattern: re.Pattern[str]
     kind: Kind
     hint: str
+    code: str = ""
 
 
 _CHECK_KEYS: Final = "check the cloud's credentials and that they may create machines and networks"
@@ -103,8 +114,8 @@ _WAIT: Final = "wait a minute and run the same command again"
 _LOOK: Final = "read the text; `liftoff launch` may be run again, it takes up where it stands"
 
 
-def _rule(pattern: str, kind: Kind, hint: str) -> _Rule:
-    return _Rule(re.compile(pattern, re.IGNORECASE), kind, hint)
+def _rule(pattern: str, kind: Kind, hint: str, code: str = "") -> _Rule:
+    return _Rule(re.compile(pattern, re.IGNORECASE), kind, hint, code)
 
 
 # What the engine and every provider say; the clouds' own words stand in `error_tables/`. The first that fits counts.
@@ -128,6 +139,37 @@ _RULES: Final = (
         r"(stack is currently locked)|\[409\] Conflict: Another update",
         Kind.CONFIGURATION,
         "wait for the other update of this stack to end",
+    ),
+    _rule(
+        r"unexpected end of JSON input|unmarshalling checkpoint|could not deserialize (?:deployment|checkpoint)",
+        Kind.UNKNOWN,
+        "the stack's state can't be read: liftoff repair takes it from its last copy",
+        "state_unreadable",
+    ),
+    _rule(
+        r"no space left on device|database or disk is full",
+        Kind.UNKNOWN,
+        "make room on this host's disk; what was made meanwhile is found by its tags",
+        "disk_full",
+    ),
+    _rule(
+        r"error reading from server: EOF|code = Unavailable desc =|"
+        r"(?:plugin|provider)[^\n]{0,80}exited (?:unexpectedly|prematurely)",
+        Kind.UNKNOWN,
+        "look whether this host has too little memory; then run the same again",
+        "provider_died",
+    ),
+    _rule(
+        r"connection reset by peer|unexpected EOF|i/o timeout|TLS handshake timeout|broken pipe|Client\.Timeout",
+        Kind.UNKNOWN,
+        "what the cloud did is looked up before it is asked again; look at the network between it and this host",
+        "answer_lost",
+    ),
+    _rule(
+        r"(?:StatusCode: |Status=|Error )50[0234]\b",
+        Kind.UNKNOWN,
+        "the cloud has trouble of its own: look at its status page, or allow other regions",
+        "cloud_unavailable",
     ),
 )
 
@@ -226,7 +268,8 @@ def _by_rule(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
     for rule in _RULES:
         match = rule.pattern.search(text)
         if match is not None:
-            code = next((group for group in match.groups() if group), rule.kind.title).replace(" ", "_")
+            word = next((group for group in match.groups() if group), rule.kind.title)
+            code = rule.code or word.replace(" ", "_")
             return LaunchFailure(rule.kind, code, stage, resource, _gist(raw), rule.hint, rule.kind.retryable, raw)
     return None
 

@@ -7,12 +7,13 @@ from typing import Final, Protocol
 
 from automation.blocked import Block, block_of
 from automation.cloud_errors import Scope
-from automation.errors import Kind, LaunchFailure
+from automation.errors import OF_THIS_HOST, Kind, LaunchFailure
 from automation.launch import LaunchResult
 from automation.offers import Offer
 from provider.status import INTERRUPTED
 
 _THROTTLED_RETRIES: Final = 2
+_THROTTLED_SECONDS: Final = 5.0
 _BOOT_FAILURES: Final = 2
 """A boot that fails in two places fails for its own reasons, and every further one is paid for."""
 
@@ -132,8 +133,8 @@ def run(
         dirty = True
         if failure.kind is Kind.THROTTLED and retries < _THROTTLED_RETRIES:
             retries += 1
-            tell(f"{offer}: {failure.code}; the same again in {failure.blocked_seconds:.0f} s")
-            if wait(failure.blocked_seconds):
+            tell(f"{offer}: {failure.code}; the same again in {_wait_of(failure):.0f} s")
+            if wait(_wait_of(failure)):
                 break
             left.insert(0, offer)
             continue
@@ -150,7 +151,7 @@ def run(
             continue
         tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")
         same_region = (following.provider, following.region) == (offer.provider, offer.region)
-        if same_region and _made_nothing(offer, failure):
+        if same_region and made_nothing(offer, failure):
             continue
         problem = site.clear(keep_network=same_region)
         if problem is not None:
@@ -162,17 +163,24 @@ def run(
     return PlanResult(tuple(attempts))
 
 
-def _made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
+def _wait_of(failure: LaunchFailure) -> float:
+    """Return for how many seconds the same is not asked for again; not every answer says so."""
+    return failure.blocked_seconds or _THROTTLED_SECONDS
+
+
+def made_nothing(offer: Offer, failure: LaunchFailure) -> bool:
     """Tell whether a cloud refused the machine in words that are known, and keeps nothing of one that it refuses.
 
     Azure does: a machine that could not be allocated stays behind, failed. One that is taken back was made first.
     """
     refused = failure.scope is not Scope.NONE and failure.code != INTERRUPTED
-    return offer.provider != "azure" and refused
+    return failure.kind is Kind.THROTTLED or (offer.provider != "azure" and refused)
 
 
 def _ends_plan(failure: LaunchFailure, block: Block | None, boots: int) -> bool:
     """Tell whether every further offer would fail, too."""
+    if failure.code in OF_THIS_HOST:
+        return True
     if failure.kind is Kind.CANCELLED or (failure.kind is Kind.BOOT and boots >= _BOOT_FAILURES):
         return True
     # A wrong setting is wrong everywhere; a type that a zone does not sell is not.

@@ -136,11 +136,15 @@ class _Shown:
         self.failing: list[Event] = []
         self.progress = Progress()
         self.timeline = _Timeline(self.began)
+        self.unsure = False
+        """Whether a machine was asked for, and nothing was heard of it since."""
         self._reporter = reporter
         self._show(self.progress, self.began)
 
     def take(self, event: Event) -> None:
         self._show(stages.step(self.progress, event), event.time)
+        if event.type in stages.MACHINE_TYPES and event.op in stages.MAKES:
+            self.unsure = event.kind != "outputs"
         if event.kind == "failed" or (event.kind == "diagnostic" and event.severity == "error"):
             self.failing.append(event)
 
@@ -191,7 +195,8 @@ def launch(
             gate.node(session, asked.provider, config)
         result = _update(session, asked, config, shown, recorded.on_event)
         if result.failure is not None:
-            result = replace(result, cleanup=clean_up(session, recorded.since, keep=request.keep))
+            kept = clean_up(session, recorded.since, keep=request.keep, unsure=shown.unsure)
+            result = replace(result, cleanup=kept)
     return replace(result, seconds=round(time.monotonic() - shown.began, 3))
 
 

@@ -86,7 +86,7 @@ def _in_bucket(parts: SplitResult, project: str, stack: str) -> Iterator[Lock]:
 
     prefix = f"{parts.path.strip('/')}/{_FOLDER}/{project}/{stack}/".removeprefix("/")
     try:
-        client = _client(parts)
+        client = client_of(parts)
         keys = [item["Key"] for item in client.list_objects_v2(Bucket=parts.netloc, Prefix=prefix).get("Contents", ())]
         for key in sorted(keys):
             held = json.loads(client.get_object(Bucket=parts.netloc, Key=key)["Body"].read())
@@ -96,7 +96,7 @@ def _in_bucket(parts: SplitResult, project: str, stack: str) -> Iterator[Lock]:
         return
 
 
-def _client(parts: SplitResult) -> Any:  # noqa: ANN401 - boto3 makes its clients' types when it runs
+def client_of(parts: SplitResult) -> Any:  # noqa: ANN401 - boto3 makes its clients' types when it runs
     """Return a client for a backend's URL, whose options are those of https://gocloud.dev/howto/blob/#s3-compatible."""
     import boto3
     from botocore.config import Config

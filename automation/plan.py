@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from automation import failover, pending, stack_file
+from automation import errors, failover, lost, pending, stack_file
 from automation.checks.checker import Checker, Stack, WhyNot
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, PlanResult
@@ -13,13 +13,17 @@ from automation.launch import LaunchRequest, LaunchResult, attempt, not_begun, o
 from automation.offers import Offer
 from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session
-from automation.stages import MACHINE_TYPES, Event
+from automation.stages import MACHINE_TYPES, MAKES, Event
 from automation.takedown import take_down
+from provider.status import Stage
 
 _RESOURCES_SECONDS: Final = 120.0
 # A boot session's mailbox holds the last words of the machine that failed.
 _OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
+
+_DEATHS: Final = frozenset({"worker_died", "engine_died", "provider_died"}) | errors.OF_THIS_HOST
+"""Codes of failures that are not the offer's: the attempt may go on with what it has."""
 
 
 class Watcher(Protocol):
@@ -37,6 +41,12 @@ class Watcher(Protocol):
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Be told how it went."""
 
+    def never_made(self) -> None:
+        """Be told that the machine that was asked for last was never made, whatever the cloud answered."""
+
+    def cleared(self) -> None:
+        """Be told that no machine of what was tried is left."""
+
     def gave_up(self) -> None:
         """Be told that no further offer will be tried, though there are some."""
 
@@ -51,6 +61,7 @@ class Record:
         begun: whether an offer has been tried already: the stack may then hold what was made for it.
         blocks: what other launches found out.
         again: whether the first offer of the plan is the one that was being tried: it goes on with what it has.
+        goes_on: whether an attempt whose process was killed is to be gone on with, by whoever asked for it.
     """
 
     launch_id: str
@@ -58,6 +69,15 @@ class Record:
     begun: bool
     blocks: Blocks
     again: bool = False
+    goes_on: bool = False
+
+
+class Died(Exception):  # noqa: N818 - named after what happened
+    """A process of an attempt was killed, or this host had no room: it may go on with what it has made."""
+
+    def __init__(self, failure: LaunchFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
 
 
 def launch(
@@ -83,6 +103,7 @@ def launch(
     Raises:
         Stopped: the request can't be used, lacks what only a person can give, or the stack is in use; nothing has
             been made.
+        Died: the record says that it goes on, and a process was killed, or this host had no room.
     """
     require(plan)
     config = overrides(request)
@@ -105,11 +126,12 @@ def launch(
                 "offers": [offer.model_dump(mode="json") for offer in plan],
             },
         )
-        if record.begun:
-            pending.resolve(session)
-        else:
+        if not record.begun:
             _refuse_used(session)
-        site = _Stack(session, request, config, record.watcher, gate)
+        elif not pending.resolve(session).pending:
+            # A state that could not be written says nothing of what was made.
+            lost.delete_if_listed(session)
+        site = _Stack(session, request, config, record.watcher, gate, goes_on=record.goes_on)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
         again = record.again and plan[0] == first
@@ -143,12 +165,16 @@ class _Stack:
         config: dict[str, str],
         watcher: Watcher,
         gate: Gate | None,
+        *,
+        goes_on: bool,
     ) -> None:
         self._session = session
+        self._goes_on = goes_on
         self._watcher = watcher
         self._request = request
         self._config = config
         self._gate = gate
+        self._unsure = False
 
     def held_to(self, gate: Gate, why_not: WhyNot | None) -> WhyNot:
         """Return what says why an offer is not tried: what is known already, else a rule."""
@@ -168,6 +194,8 @@ class _Stack:
 
         def meanwhile(event: Event) -> None:
             self._watcher.happened(event)
+            if event.type in MACHINE_TYPES and event.op in MAKES:
+                self._unsure = event.kind != "outputs"
             # The cloud is asked for the machine now: what comes after a refusal is got ready.
             if following is not None and event.kind == "pre" and event.type in MACHINE_TYPES:
                 self._session.start_ahead(f"components.{following.provider}")
@@ -178,6 +206,10 @@ class _Stack:
             result = not_begun(self._session, refused)
         else:
             result = attempt(self._session, self._request, config, meanwhile)
+        if result.failure is not None and self._may_go_on(result.failure):
+            raise Died(result.failure)
+        if result.failure is not None and failover.made_nothing(offer, result.failure):
+            self._unsure = False
         self._watcher.tried(offer, result.failure)
         return result
 
@@ -192,8 +224,29 @@ class _Stack:
     def clear(self, *, keep_network: bool) -> LaunchFailure | None:
         """Delete what failed attempts left; the network may stay for the next one in the same region."""
         only_types = _OF_ONE_MACHINE if keep_network else frozenset()
-        _, failure, _ = take_down(self._session, only_types=only_types)
+        try:
+            self._find_lost()
+        except Stopped as error:
+            return errors.of_stopped(error, Stage.REQUEST)
+        try:
+            _, failure, _ = take_down(self._session, only_types=only_types, on_event=self._watcher.happened)
+        except Stopped as error:
+            if error.code != "stack_missing":
+                raise
+            # Such as on a full disk: not even the stack could be made.
+            failure = None
+        if failure is None:
+            self._watcher.cleared()
         return failure
+
+    def _may_go_on(self, failure: LaunchFailure) -> bool:
+        return self._goes_on and failure.code in _DEATHS and not self._session.interrupts.count
+
+    def _find_lost(self) -> None:
+        """Delete a machine that was asked for and whose answer was lost, before anything else is asked for."""
+        if self._unsure and not pending.resolve(self._session).pending and not lost.delete(self._session, patient=True):
+            self._watcher.never_made()
+        self._unsure = False
 
 
 def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:
@@ -202,12 +255,7 @@ def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:
 
 def _clear_left(site: _Stack) -> None:
     """Delete what an attempt left whose end another process saw, and did not live to clear up."""
-    try:
-        problem = site.clear(keep_network=False)
-    except Stopped as error:
-        if error.code != "stack_missing":
-            raise
-        return
+    problem = site.clear(keep_network=False)
     if problem is not None:
         text = f"what an earlier attempt left could not be deleted: {problem.message}"
         raise Stopped(problem.kind, problem.code, text, problem.hint)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from automation import backend, errors, stack_file, stages
-from automation.errors import Kind, LaunchFailure
+from automation.errors import Kind, LaunchFailure, Stopped
 from automation.journal import Journal
 from automation.stages import Event
-from automation.worker import Operation, Request, Result, Worker
+from automation.worker import DIED, ENGINE_DIED, Operation, Request, Result, Worker
 from provider.status import Stage, Status
 
 _LOOK_SECONDS: Final = 0.1
+_LOCKED_SECONDS: Final = 1.0
+_LOCK_SECONDS: Final = 240.0
+"""How long an engine whose driver was killed may take to finish what was in flight."""
 
 
 class Reporter(Protocol):
@@ -126,13 +129,34 @@ class Session:
             if operation == "up" and self.interrupts.count == 1:
                 # It came while the update was being prepared.
                 worker.cancel()
-            for event in worker.events():
-                self.journal.event(event)
-                on_event(event)
-            self.interrupts.watch(None)
+            try:
+                for event in worker.events():
+                    self.journal.event(event)
+                    on_event(event)
+            except BaseException:
+                # Such as a database that is away: nobody would read the engine's words, and its lock would stay.
+                worker.abandon()
+                raise
+            finally:
+                self.interrupts.watch(None)
         result = worker.result()
+        if result.error in DIED:
+            self._wait_for_lock()
         self.journal.write("result", {"operation": operation, **result.model_dump(mode="json")})
         return result
+
+    def _wait_for_lock(self) -> None:
+        """Let an engine whose driver was killed finish what is in flight; the lock of one that was killed goes."""
+        limit = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                self._release_stale_locks()
+            except Stopped:
+                if time.monotonic() > limit or self.interrupts.count > 1:
+                    raise
+                time.sleep(_LOCKED_SECONDS)
+            else:
+                return
 
     def _release_stale_locks(self) -> None:
         url = backend.url_of_user(os.environ) or self.environment["PULUMI_BACKEND_URL"]
@@ -150,6 +174,18 @@ def judge(result: Result, failing: list[Event], stage: Stage) -> LaunchFailure:
     own_words = cause is not None and (bool(cause.urn) or errors.is_traceback(cause.message))
     raw = cause.message if cause is not None and own_words else result.text or (cause.message if cause else "")
     failure = errors.classify(raw, stage, resource)
+    if result.error in DIED:
+        code, who = ("engine_died", "the engine") if result.error == ENGINE_DIED else ("worker_died", "the update")
+        return LaunchFailure(
+            Kind.UNKNOWN,
+            code,
+            stage,
+            resource,
+            f"the process of {who} was killed: {result.text.strip() or 'it left no word'}",
+            "look whether this host has too little memory; then run the same again: it takes up where it stands",
+            retryable=True,
+            raw=raw,
+        )
     if result.cancelled == "user":
         return LaunchFailure(
             Kind.CANCELLED, "cancelled", stage, resource, "cancelled", "run the command again", True, raw, failure.log

@@ -17,7 +17,7 @@ MACHINE_TYPES: Final = frozenset(
 )
 _READINESS: Final = "liftoff:index:Readiness"
 _STACK: Final = "pulumi:pulumi:Stack"
-_MAKES: Final = frozenset({"create", "create-replacement", "replace"})
+MAKES: Final = frozenset({"create", "create-replacement", "replace"})
 # What these declare is not a resource of a cloud's: nothing has been asked of anybody yet.
 _NOT_ASKED: Final = frozenset({_STACK, "liftoff:index:ModelNode"})
 
@@ -84,7 +84,7 @@ class Progress:
 
 def step(progress: Progress, event: Event) -> Progress:
     """Return how far the launch is after one more event."""
-    if event.kind == "pre" and event.op in _MAKES and is_resource(event.type):
+    if event.kind == "pre" and event.op in MAKES and is_resource(event.type):
         message = f"creating {event.name}"
         asked = replace(progress, asked=True)
         return _forward(asked, Status(Stage.REQUEST.start, Stage.REQUEST, message))

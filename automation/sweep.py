@@ -5,12 +5,11 @@ and the state has no id of it.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from automation.cloud_api.refused import Refused
-from components import tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -30,6 +29,7 @@ class Machine:
 
     id: str
     place: str
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Cloud(Protocol):
@@ -63,15 +63,11 @@ def connect(provider: str, region: str, environment: Mapping[str, str]) -> Cloud
     return GcpCloud(Gcp.connect(environment=environment))
 
 
-def unknown(cloud: Cloud, project: str, stack: str, known: Collection[str]) -> list[Machine]:
-    """Return a stack's machines whose ids its state does not have.
-
-    Raises:
-        Refused: the cloud can't be asked.
-    """
+def without(machines: Iterable[Machine], known: Collection[str]) -> list[Machine]:
+    """Return the machines that have none of these ids."""
     # Azure writes one id now in capitals and now not.
     ids = {one.casefold() for one in known}
-    return [one for one in cloud.machines(tags.of_stack(project, stack)) if one.id.casefold() not in ids]
+    return [one for one in machines if one.id.casefold() not in ids]
 
 
 class Aws:
@@ -91,7 +87,11 @@ class Aws:
                 Filters=[{"Name": name, "Values": values} for name, values in wanted.items()]
             )
             return [
-                Machine(instance["InstanceId"], instance["Placement"]["AvailabilityZone"])
+                Machine(
+                    instance["InstanceId"],
+                    instance["Placement"]["AvailabilityZone"],
+                    {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())},
+                )
                 for page in pages
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
@@ -118,7 +118,7 @@ class AzureCloud:
     def machines(self, marks: Mapping[str, str]) -> list[Machine]:
         """Return the virtual machines with these tags."""
         return [
-            Machine(str(item["id"]), str(item.get("location", "")))
+            Machine(str(item["id"]), str(item.get("location", "")), item.get("tags") or {})
             for item in self._azure.items("providers/Microsoft.Compute/virtualMachines", _COMPUTE)
             if _has(item.get("tags"), marks)
         ]
@@ -138,7 +138,9 @@ class GcpCloud:
     def machines(self, marks: Mapping[str, str]) -> list[Machine]:
         """Return the instances with these labels."""
         return [
-            Machine(f"projects/{self._gcp.project}/zones/{zone}/instances/{item['name']}", zone)
+            Machine(
+                f"projects/{self._gcp.project}/zones/{zone}/instances/{item['name']}", zone, item.get("labels") or {}
+            )
             for zone, item in self._instances()
             if _has(item.get("labels"), marks)
         ]

@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from automation import backend, pending, stages
+from automation import backend, lost, pending, stages
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event
@@ -49,24 +50,37 @@ class DestroyResult:
 
 
 def destroy(
-    project: Path, stack: str, reporter: Reporter, interrupts: Interrupts, *, remove: bool = False
+    project: Path,
+    stack: str,
+    reporter: Reporter,
+    interrupts: Interrupts,
+    *,
+    remove: bool = False,
+    on_event: Callable[[Event], None] = lambda _: None,
+    launch_id: str | None = None,
 ) -> DestroyResult:
-    """Delete everything that the stack has, and look that it is gone.
+    """Delete everything that the stack has, and look that it is gone; `on_event` is told what the engine says.
+
+    Its journal is that of the launch, where one is named.
 
     Raises:
         Stopped: it can't begin.
     """
     began = time.monotonic()
-    with Session(project, stack, interrupts, reporter) as session:
+    with Session(project, stack, interrupts, reporter, launch_id) as session:
         # A machine that no state knows would keep its network from being deleted.
-        pending.resolve(session)
-        deleted, failure, left = take_down(session, remove=remove)
+        if not pending.resolve(session).pending:
+            lost.delete_if_listed(session)
+        deleted, failure, left = take_down(session, remove=remove, on_event=on_event)
     again = f"liftoff destroy --stack {stack}"
     return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)
 
 
-def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:
-    """Delete what was made after `since` (seconds since 1970), unless it is to be kept or something older is there."""
+def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False) -> Cleanup:
+    """Delete what was made after `since` (seconds since 1970), unless it is to be kept or something older is there.
+
+    `unsure` says that a machine was asked for and nobody knows what became of it.
+    """
     command = f"liftoff destroy --stack {session.stack}"
     at_once = Cleanup("left", (), "the second Ctrl-C ended it at once", command)
     if session.interrupts.count > 1:
@@ -79,24 +93,42 @@ def clean_up(session: Session, since: float, *, keep: bool) -> Cleanup:
             return Cleanup("nothing", (), "the stack was not made")
         return Cleanup("left", (), f"the stack's state can't be read: {found.text}", command)
     names = tuple(stages.name_of(resource.urn) for resource in found.resources)
-    pending = tuple(stages.name_of(urn) for urn in found.pending)
-    if not names and not pending:
+    unseen = tuple(stages.name_of(urn) for urn in found.pending)
+    problem = _settle(session, unseen=bool(unseen), unsure=unsure)
+    if problem:
+        return Cleanup("left", names or unseen, problem, command)
+    if not names and not unseen:
         return Cleanup("nothing", (), "the launch failed before anything was made")
     if keep:
         return Cleanup("kept", names, "--keep was given", command)
     older = [stages.name_of(resource.urn) for resource in found.resources if _made(resource) < since]
     if older:
         return Cleanup("kept", names, f"the stack had {', '.join(older)} before this launch", command)
-    session.reporter.note(f"Taking down what this launch made: {', '.join(names) or ', '.join(pending)}")
+    session.reporter.note(f"Taking down what this launch made: {', '.join(names) or ', '.join(unseen)}")
     deleted, failure, left = take_down(session)
     if failure is None and not left:
-        reason = f"what became of {', '.join(pending)} was never seen: look for it in the cloud" if pending else ""
-        return Cleanup("left" if pending else "removed", pending or deleted, reason)
+        return Cleanup("removed", deleted or unseen)
     return Cleanup("left", left or names, failure.message if failure else "the engine kept them in its state", command)
 
 
+def _settle(session: Session, *, unseen: bool, unsure: bool) -> str:
+    """Find out what became of creates whose end nobody saw; return what could not be found out."""
+    try:
+        if unseen:
+            pending.resolve(session)
+        elif unsure:
+            lost.delete(session, patient=True)
+    except Stopped as error:
+        return f"{error}; {error.hint}"
+    return ""
+
+
 def take_down(
-    session: Session, *, remove: bool = False, only_types: frozenset[str] = frozenset()
+    session: Session,
+    *,
+    remove: bool = False,
+    only_types: frozenset[str] = frozenset(),
+    on_event: Callable[[Event], None] = lambda _: None,
 ) -> tuple[tuple[str, ...], LaunchFailure | None, tuple[str, ...]]:
     """Delete what is in the stack, or only resources of some types and what depends on them.
 
@@ -110,6 +142,7 @@ def take_down(
     failing: list[Event] = []
 
     def take(event: Event) -> None:
+        on_event(event)
         ours = stages.is_resource(event.type) and event.op == "delete"
         if event.kind == "pre" and ours:
             session.reporter.note(f"Deleting {event.name}")

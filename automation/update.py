@@ -29,7 +29,7 @@ from semver import VersionInfo
 from automation import difference, program
 from automation.preview import recording
 from automation.preview.recording import masked
-from automation.worker import Cancelled, Request
+from automation.worker import ENGINE_DIED, Cancelled, Request
 
 _GRACE_SECONDS: Final = 120.0
 """How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
@@ -50,6 +50,8 @@ class Engine(auto.PulumiCommand):
         """Why the operation was ended, if it was."""
         self.complaint = ""
         """What the command that failed wrote."""
+        self.died = False
+        """Whether the command was killed: by a signal, and not by us."""
 
     def run(
         self,
@@ -87,6 +89,7 @@ class Engine(auto.PulumiCommand):
         result = auto.CommandResult(out.rstrip("\n"), err.rstrip("\n"), process.returncode)
         if process.returncode != 0:
             self.complaint = result.stderr.strip() or result.stdout.strip()
+            self.died = process.returncode < 0 and self.cancelled is None
             raise engine_errors.create_command_error(result)
         return result
 
@@ -238,7 +241,7 @@ class Update:
     def _failed(self, error: Exception, seconds: float) -> dict[str, Any]:
         result = {
             "ok": False,
-            "error": type(error).__name__,
+            "error": ENGINE_DIED if self.engine.died else type(error).__name__,
             "text": self.engine.complaint or str(error),
             "cancelled": self.engine.cancelled,
             "changes": self._changes,

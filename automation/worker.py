@@ -16,6 +16,11 @@ from automation.stages import Event
 SECRET: Final = difference.SECRET
 """Stands for a secret in outputs; the CLI uses the same text."""
 
+WORKER_DIED: Final = "WorkerDied"
+ENGINE_DIED: Final = "EngineDied"
+"""Names of errors: the worker's process, or its engine's, was killed."""
+DIED: Final = frozenset({WORKER_DIED, ENGINE_DIED})
+
 Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
 Cancelled = Literal["user", "orphaned", "time_limit"]
 
@@ -126,6 +131,16 @@ class Worker:
         self._process.stdin.close()
         self._process.wait()
 
+    def abandon(self) -> None:
+        """End an operation whose events nobody takes any more: what is in flight is finished, as when we had died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        for _ in self._process.stdout:
+            continue
+        self._process.wait()
+
     def events(self) -> Iterator[Event]:
         """Return the engine's events as they come, until the operation has ended."""
         assert self._process.stdout is not None
@@ -149,7 +164,7 @@ class Worker:
         if self._result is None:
             last = self._log.read_text(errors="replace").strip().splitlines()[-15:]
             text = "\n".join([f"the update's process ended with code {self._process.returncode}", *last])
-            self._result = Result(ok=False, error="WorkerDied", text=text)
+            self._result = Result(ok=False, error=WORKER_DIED, text=text)
         return self._result
 
     def cancel(self) -> None:

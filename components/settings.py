@@ -122,6 +122,8 @@ class CloudSettings(NodeSettings):
     """An existing subnet by the cloud's own id; empty makes a network for this node."""
     owner: str = Field(pattern=r"^[a-z0-9_-]{0,63}$")
     """Who pays, for the tags."""
+    plane: str = Field(default="", pattern=r"^[a-z0-9-]{0,63}$")
+    """Which control plane launches it, for the tags; empty where a person does."""
 
     @field_validator("storage_endpoint")
     @classmethod

@@ -1,6 +1,7 @@
 """Carries a launch out to its end, or takes it down, from wherever another server may have left it."""
 
 import contextlib
+import errno
 import logging
 import threading
 import time
@@ -10,11 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from automation import backend, market, plan, repair, stack_file, takedown
 from automation import launch as launching
-from automation import market, plan, stack_file, takedown
 from automation.checks.before_launch import BeforeLaunch
-from automation.errors import Kind, LaunchFailure, Stopped
-from automation.failover import Blocks
+from automation.errors import OF_THIS_HOST, Kind, LaunchFailure, Stopped
+from automation.failover import Blocks, made_nothing
 from automation.journal import redact
 from automation.launch import LaunchRequest, LaunchResult, Recorded
 from automation.offers import Offer
@@ -22,7 +25,7 @@ from automation.policy import settings as policy
 from automation.preview.gate import Gate
 from automation.prices import live
 from automation.session import Interrupts, Reporter
-from automation.stages import Event
+from automation.stages import MACHINE_TYPES, MAKES, Event
 from automation.takedown import Cleanup
 from control_plane import own_stack, tracing
 from control_plane.audience import Audience
@@ -30,11 +33,16 @@ from control_plane.own_stack import OwnStack
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
-from control_plane.store.nodes import Node, Nodes
+from control_plane.store.nodes import NOT_TAKEN_DOWN, Node, Nodes
 from provider.status import Stage, Status, added_lines, parse_log
 
 _LOCK_SECONDS: Final = 240.0
 """How long the engine of a server that died may take to finish what was in flight."""
+_DEATHS: Final = 3
+"""How often a launch goes on whose engine, or whose engine's driver, was killed."""
+_WAITS: Final = 30
+_WAIT_SECONDS: Final = 10.0
+"""How often, and after how long, a launch goes on that found this host's disk full, or a state cut off by that."""
 _LOOK_SECONDS: Final = 1.0
 _SPEAK_SECONDS: Final = 0.2
 _NODE_LINES: Final = 200
@@ -58,7 +66,9 @@ class Conductor:
         *,
         catalog_only: bool = False,
         audience: Audience | None = None,
+        plane: str = "",
     ) -> None:
+        self._plane = plane
         self._launches = launches
         self._nodes = nodes
         self._blocks = blocks
@@ -92,7 +102,12 @@ class Conductor:
                     self._end_cancelled(launch_id, listener)
                 else:
                     self._end_failed(launch_id, _plain_stop(error))
+            except SQLAlchemyError:
+                # The database is away, which is no end of a launch: it is begun again once it answers.
+                raise
             except Exception as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC and audience is None:
+                    raise
                 log.exception("launch %s", launch_id)
                 message = redact(f"{type(error).__name__}: {error}")
                 hint = "look into the server's log; what the launch had made is listed by its stack"
@@ -108,7 +123,8 @@ class Conductor:
         if node is None:
             return
         if left:
-            self._nodes.set_state(node.id, "unhealthy", f"could not be taken down: {left}")
+            # It stays so until it is gone: whoever looks after nodes would take it for one that may answer again.
+            self._nodes.set_state(node.id, "terminating", f"{NOT_TAKEN_DOWN}: {left}")
         else:
             self._nodes.set_state(node.id, "gone", "taken down")
 
@@ -124,18 +140,50 @@ class Conductor:
         if launch.status == "cancelling":
             self._end_cancelled(launch.id, listener)
             return
+        why = "The server was started again"
         if own is not None:
-            request = own.request
+            request, why = own.request, "What carried it out has died"
         else:
             if not launch.percent:
                 listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
             folder = self._template.prepare(launch.id)
-            config = asked.config(stack_file.read(folder, launch.id, {}))
+            config = self._marked(asked, asked.config(stack_file.read(folder, launch.id, {})))
             template = (self._template.project, self._template.stack)
             # The launch's own stack is there only once it has begun.
             request = LaunchRequest(folder, launch.id, config=config, secrets_of=template)
-        todo = self._plan_left(launch, asked, request, listener)
-        if own is not None and own.after == "offers":
+        deaths = waits = 0
+        while True:
+            goes_on = deaths < _DEATHS and waits < _WAITS
+            try:
+                self._try_offers(launch, asked, request, listener, interrupts, why=why, goes_on=goes_on)
+            except plan.Died as died:
+                why = died.failure.message.partition("\n")[0]
+                of_host = died.failure.code in OF_THIS_HOST
+                deaths, waits = deaths + (not of_host), waits + of_host
+                if of_host:
+                    interrupts.wait(_WAIT_SECONDS)
+                launch = self._launches.get(launch.id)
+            else:
+                return
+
+    def _marked(self, asked: LaunchAsked, config: dict[str, str]) -> dict[str, str]:
+        """Return config values with the tag of this control plane, by which the clouds' listings tell what it made."""
+        return config if asked.provider == "local" or not self._plane else {**config, "plane": self._plane}
+
+    def _try_offers(
+        self,
+        launch: Launch,
+        asked: LaunchAsked,
+        request: LaunchRequest,
+        listener: "_Listener",
+        interrupts: Interrupts,
+        *,
+        why: str,
+        goes_on: bool,
+    ) -> None:
+        self._mend_state(launch, listener)
+        todo = self._plan_left(launch, asked, request, listener, why)
+        if launch.stack is not None and launch.stack["after"] == "offers":
             todo = replace(todo, begun=True)
         if todo.begun and not todo.offers:
             # What it failed with is known: only taking it down was not finished.
@@ -143,7 +191,7 @@ class Conductor:
             return
         if todo.again:
             listener.go_on_from(launch.percent, todo.offers[0])
-        record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again)
+        record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again, goes_on)
         gate = self._gate(request)
         result = _unlocked(
             lambda: plan.launch(request, todo.offers, listener, interrupts, record, self._checker, gate), interrupts
@@ -214,7 +262,9 @@ class Conductor:
             return self._audience.gate
         return Gate() if policy.exists(request.project) else None
 
-    def _plan_left(self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> "_Todo":
+    def _plan_left(
+        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener", why: str
+    ) -> "_Todo":
         if not launch.plan:
             found = self._find(asked, request, listener)
             self._launches.set_plan(launch.id, found)
@@ -226,7 +276,7 @@ class Conductor:
         first = [offer for offer, state in tried if state in {"running", "succeeded"}]
         known = {offer for offer, _ in tried}
         if done:
-            listener.note("The server was started again; the launch goes on")
+            listener.note(f"{why}; the launch goes on")
         left = (*first, *(offer for offer in offers if offer not in known))
         return _Todo(left, begun=bool(done), again=bool(first))
 
@@ -312,8 +362,18 @@ class Conductor:
             return ""
         remove = not site.is_persons
         try:
+            self._mend_state(launch, listener)
             result = _unlocked(
-                lambda: takedown.destroy(site.folder, site.stack, listener, interrupts, remove=remove), interrupts
+                lambda: takedown.destroy(
+                    site.folder,
+                    site.stack,
+                    listener,
+                    interrupts,
+                    remove=remove,
+                    on_event=listener.happened,
+                    launch_id=launch.id,
+                ),
+                interrupts,
             )
         except Stopped as error:
             if error.code != "stack_missing":
@@ -322,9 +382,26 @@ class Conductor:
             if result.failure is not None or result.left:
                 why = result.failure.message if result.failure else "the engine kept them"
                 return redact(f"{', '.join(result.left) or 'something'}: {why}")
+        self._launches.machines.gone(launch.id)
         if not site.is_persons:
+            repair.forget_copies(site.folder, site.stack)
             self._template.forget(launch.id)
         return ""
+
+    def _mend_state(self, launch: Launch, listener: "_Listener") -> None:
+        """Take a state that was cut off (full disk, lost host) from its last copy; its machine is found by its tags."""
+        site = self._template.site_of(launch)
+        # That of a person's own stack is theirs to mend: liftoff repair. Whoever holds a lock writes the state again.
+        if site.is_persons or backend.is_locked(site.folder, site.stack):
+            return
+        try:
+            copy = repair.restore_if_broken(site.folder, site.stack)
+        except Stopped as error:
+            repair.set_aside(site.folder, site.stack)
+            listener.note(f"{error}; it begins anew, and its machine is found by its tags")
+            return
+        if copy:
+            listener.note(f"The state could not be read; it is taken from {copy}")
 
     @contextlib.contextmanager
     def _interrupts_of(self, launch_id: str) -> Iterator[Interrupts]:
@@ -334,10 +411,12 @@ class Conductor:
 
         def look() -> None:
             while not ended.wait(_LOOK_SECONDS):
-                if self._launches.get(launch_id).status == "cancelling":
-                    if not interrupts.count:
-                        interrupts.press()
-                    return
+                # A database that is away for a moment must not end the look for good.
+                with contextlib.suppress(SQLAlchemyError):
+                    if self._launches.get(launch_id).status == "cancelling":
+                        if not interrupts.count:
+                            interrupts.press()
+                        return
 
         watcher = threading.Thread(target=look, name=f"cancel-{launch_id}", daemon=True)
         watcher.start()
@@ -370,6 +449,8 @@ class _Listener:
         self._least = 0.0
         self._going_on: Offer | None = None
         self._node_log: list[str] = []
+        self._offer: Offer | None = None
+        self._began = 0.0
 
     def go_on_from(self, percent: float, offer: Offer) -> None:
         """Tell nothing of an offer that was told before its server died."""
@@ -403,9 +484,12 @@ class _Listener:
         if offer != self._going_on:
             self._least = 0.0
         self._number = self._launches.start_attempt(self._id, offer)
+        self._offer, self._began = offer, self._launches.attempts_of(self._id)[-1].started_at or time.time()
 
     def happened(self, event: Event) -> None:
         """Keep what the engine says."""
+        if event.type in MACHINE_TYPES:
+            self._keep_machine(event)
         node_lines = parse_log(event.message) if event.kind == "diagnostic" and event.ephemeral else None
         if node_lines:
             lines = [redact(line) for line in node_lines]
@@ -417,8 +501,30 @@ class _Listener:
             done = "failed to" if event.kind == "failed" else "will"
             self._launches.log(self._id, "engine", [f"{event.name}: {done} {event.op}"])
 
+    def _keep_machine(self, event: Event) -> None:
+        machines = self._launches.machines
+        if event.op.startswith("delete"):
+            if event.kind == "outputs":
+                machines.gone(self._id)
+        elif self._offer is None or event.kind != "pre":
+            return
+        elif event.op in MAKES:
+            machines.asked(self._id, self._number, self._offer.price)
+        else:
+            machines.exists(self._id, self._number, self._offer.price, self._began)
+
+    def never_made(self) -> None:
+        """Keep that the machine that was asked for last has cost nothing."""
+        self._launches.machines.refused(self._id)
+
+    def cleared(self) -> None:
+        """Keep that nothing of what was tried is left."""
+        self._launches.machines.gone(self._id)
+
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
         """Keep how it went."""
+        if failure is not None and made_nothing(offer, failure):
+            self._launches.machines.refused(self._id)
         if failure is not None and failure.log:
             # The end of it was told while it was written.
             last = added_lines(self._node_log, [redact(line) for line in failure.log])

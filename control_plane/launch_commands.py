@@ -208,6 +208,8 @@ def _show(launch: Mapping[str, Any], where: Plane) -> None:
         if error["log"]:
             say("Last lines of the node:", *(f"  {printable(line)}" for line in error["log"]))
         say(f"What to do: {error['hint']}")
+    if launch["cost_so_far"]:
+        say(f"Its machines have cost {launch['cost_so_far']:.2f} USD, those of failed attempts included")
     node = launch["node"]
     if node:
         say(f"Node {node['id']}: {node['state']}, {node['endpoint']}, {node['cost_so_far']:.2f} USD so far")

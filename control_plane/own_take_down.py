@@ -7,6 +7,7 @@ from automation.errors import Stopped
 from automation.session import Interrupts, Reporter
 from automation.takedown import DestroyResult
 from control_plane.own import Own
+from control_plane.store.nodes import NOT_TAKEN_DOWN
 
 
 def take_down(own: Own, job_id: str, reporter: Reporter, interrupts: Interrupts) -> DestroyResult:
@@ -46,5 +47,5 @@ def destroy(own: Own, job_id: str, reporter: Reporter, interrupts: Interrupts) -
     if result.failure is None and not result.left:
         own.tell_node(job_id, "gone", "taken down")
     else:
-        own.tell_node(job_id, "unhealthy", f"could not be taken down: {', '.join(result.left) or 'see its launch'}")
+        own.tell_node(job_id, "terminating", f"{NOT_TAKEN_DOWN}: {', '.join(result.left) or 'see its launch'}")
     return result

@@ -1,5 +1,6 @@
 """Looks after the nodes: are they healthy, are they idle, have they had their time, was something left behind?"""
 
+import contextlib
 import logging
 import threading
 import time
@@ -7,9 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from automation import outputs
+from automation.cloud_api.refused import Refused
 from automation.errors import Stopped
-from control_plane import leftovers, presence
+from control_plane import leftovers, presence, strays
 from control_plane.interruptions import NOTICE_SECONDS, Interruptions
 from control_plane.mailboxes import Mailboxes
 from control_plane.probe import Health, Probe
@@ -23,7 +27,6 @@ _HEARTBEATS: Final = 6
 """How often a server says that it lives in the time after which others take it for dead."""
 _LETTER_SECONDS: Final = 5.0
 """How often the mailboxes are read: the shortest notice is 30 seconds, and a launch begins with it."""
-_SWEEP_SECONDS: Final = 300.0
 _DAY: Final = 86_400.0
 _ON_THEIR_WAY: Final[tuple[State, ...]] = ("interrupted", "evicted", "terminating")
 """The states of nodes that will not answer again."""
@@ -41,8 +44,10 @@ class Registry:
         services: Services,
         ask: Callable[[Node], Health] | None = None,
         read: Callable[[Node], Mailbox | None] | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._services = services
+        self._elapsed = elapsed
         self._ask = ask or self._ask_node
         self._interruptions = Interruptions(services)
         self._mailboxes = Mailboxes(self._site_of)
@@ -52,6 +57,7 @@ class Registry:
         self._threads: list[threading.Thread] = []
         self._probes: dict[str, Probe] = {}
         self._done: dict[str, float] = {}
+        self._silent_since: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin the rounds."""
@@ -59,7 +65,8 @@ class Registry:
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
             ("mailboxes", _LETTER_SECONDS, self.look_at_mailboxes),
             ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
-            ("sweep", _SWEEP_SECONDS, self.sweep),
+            ("sweep", self._services.settings.sweep_seconds, self.sweep),
+            ("strays", self._services.settings.sweep_seconds, self.sweep_clouds),
         )
         for name, seconds, work in rounds:
             thread = threading.Thread(target=self._every, args=(seconds, work), name=f"registry-{name}", daemon=True)
@@ -74,9 +81,10 @@ class Registry:
 
     def look_at_nodes(self) -> None:
         """Ask each node for its health, and end those that have had their time."""
-        nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
+        nodes = [node for node in self._services.nodes.all(gone=False) if node.state not in leftovers.GOING]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
+        self._forget_all_but({node.id for node in nodes})
 
     def look_at_mailboxes(self) -> None:
         """Read what the nodes say whose clouds may take them back, and act on it."""
@@ -121,6 +129,35 @@ class Registry:
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
 
+    def _forget_all_but(self, living: set[str]) -> None:
+        """Close the connections to nodes that are not asked any more."""
+        for node_id in self._probes.keys() - living:
+            self._probes.pop(node_id).close()
+        for kept in (self._done, self._silent_since):
+            for node_id in kept.keys() - living:
+                del kept[node_id]
+
+    def sweep_clouds(self) -> None:
+        """Delete the machines that the clouds list and nobody owns."""
+        services = self._services
+        found = strays.look(services.template, services.launches, services.nodes, services.plane)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._remove, found))
+
+    def _remove(self, stray: strays.Stray) -> None:
+        text = f"Deleting {stray.machine.id} ({stray.provider}), which nobody owns: {stray.why}"
+        log.warning("%s: %s", stray.launch_id, text)
+        try:
+            stray.remove()
+        except Refused as error:
+            log.warning("%s could not be deleted: %s: %s", stray.machine.id, error.code, error)
+            return
+        with contextlib.suppress(SQLAlchemyError):
+            # Its launch may be one that is not known any more.
+            self._services.launches.note(stray.launch_id, text)
+            if stray.is_last:
+                self._services.launches.machines.gone(stray.launch_id)
+
     def _look_at(self, node: Node) -> None:
         now = time.time()
         site = self._site_of(node)
@@ -134,8 +171,9 @@ class Registry:
             self._silent_in(site, node, health.problem)
             return
         if health.problem:
-            self._silent(node, now, health.problem)
+            self._silent(node, health.problem)
             return
+        self._silent_since.pop(node.id, None)
         reason = _WARNED if node.id in self._warned else "answers"
         self._services.nodes.set_state(node.id, "healthy", reason, unless=_ON_THEIR_WAY)
         self._look_at_use(node, health, now)
@@ -168,9 +206,11 @@ class Registry:
         if since is not None and node.idle_minutes is not None and now - since > node.idle_minutes * 60:
             self._end(node, f"nobody has asked it for {node.idle_minutes:g} minutes")
 
-    def _silent(self, node: Node, now: float, why: str) -> None:
+    def _silent(self, node: Node, why: str) -> None:
         nodes = self._services.nodes
-        silent = now - node.last_healthy_at
+        # Only what was asked in vain counts: while this server was down, this host slept or its clock jumped, the node
+        # may have answered anybody else.
+        silent = self._elapsed() - self._silent_since.setdefault(node.id, self._elapsed())
         # Nobody takes an on-demand machine, or one of this host, back: it may answer again.
         if silent < NOTICE_SECONDS or not node.offer["spot"]:
             nodes.set_state(node.id, "unhealthy", why, unless=_ON_THEIR_WAY)

@@ -46,6 +46,9 @@ def serve(
     dead_seconds: Annotated[
         float, typer.Option("--dead-seconds", min=1, help="Seconds of silence after which others take over.")
     ] = 30.0,
+    sweep_seconds: Annotated[
+        float, typer.Option("--sweep-seconds", min=1, help="Seconds between two looks for what was left behind.")
+    ] = 300.0,
     catalog_prices: Annotated[
         bool,
         typer.Option("--catalog-prices", help="Do not ask the clouds for prices.", envvar="LIFTOFF_CATALOG_PRICES"),
@@ -82,6 +85,7 @@ def serve(
         dead_seconds,
         token_rate,
         address_rate,
+        sweep_seconds,
     )
     try:
         services = Services.open(settings)

@@ -20,6 +20,7 @@ from control_plane.client import Server
 from control_plane.following import Inbox, Left
 from control_plane.own import Own
 from control_plane.plane import Plane
+from control_plane.store.nodes import NOT_TAKEN_DOWN
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -123,7 +124,8 @@ def _gone(launch: Mapping[str, Any], *, had_node: bool) -> tuple[str, bool] | No
         return (str(launch["message"]) or "cancelled; nothing is left", True) if clean else _without_node(launch)
     if node["state"] == "gone":
         return "is gone: its node is deleted, and verified so", True
-    if node["state"] == "terminating" or not had_node:
+    waits = node["state"] == "terminating" and not str(node["state_reason"]).startswith(NOT_TAKEN_DOWN)
+    if waits or not had_node:
         return None
     return f"may not be gone: {node['state_reason']}", False
 

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from control_plane.bell import Bell
 from control_plane.conductor import Conductor
 from control_plane.project import Template
+from control_plane.store import identity
 from control_plane.store.blocks import Blocks
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Launches
@@ -34,6 +35,7 @@ class Settings:
         dead_seconds: a server that was not seen for so long has died: others go on with its work.
         token_rate: requests a minute of one token; 0 sets no limit.
         address_rate: requests a minute of one address; 0 sets no limit.
+        sweep_seconds: how often what was left behind is looked for.
     """
 
     project: Path
@@ -46,6 +48,7 @@ class Settings:
     dead_seconds: float = 30.0
     token_rate: int = 1200
     address_rate: int = 3000
+    sweep_seconds: float = 300.0
 
 
 class Queue(Protocol):
@@ -58,7 +61,7 @@ class Queue(Protocol):
         """Put a launch into the queue; it is there once, however often it is put."""
 
     def take_down(self, launch_id: str) -> None:
-        """Put the take-down of a launch into the queue; asked for again, it is tried again."""
+        """Put the take-down of a launch into the queue, unless it is there; asked for later, it is tried again."""
 
     def adopt(self, dead: Sequence[str]) -> None:
         """Go on with what dead servers worked on."""
@@ -89,6 +92,7 @@ class Services:
     conductor: Conductor
     workflows: Queue
     bell: Bell
+    plane: str
 
     @classmethod
     def open(cls, settings: Settings, queue: MakeQueue = Workflows) -> Self:
@@ -106,7 +110,10 @@ class Services:
         bell = Bell()
         launches, nodes, blocks = Launches(database, bell.ring), Nodes(database), Blocks(database)
         server = settings.server or socket.gethostname()
-        conductor = Conductor(launches, nodes, blocks, template, server, catalog_only=settings.catalog_only)
+        plane = identity.plane(database)
+        conductor = Conductor(
+            launches, nodes, blocks, template, server, catalog_only=settings.catalog_only, plane=plane
+        )
         workflows = queue(
             conductor,
             launches,
@@ -127,6 +134,7 @@ class Services:
             conductor,
             workflows,
             bell,
+            plane,
         )
 
     def take_down(self, launch_id: str) -> None:

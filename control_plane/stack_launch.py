@@ -96,6 +96,8 @@ def gone(project: Path, stack: str) -> None:
     for node in nodes.all(gone=False):
         if node.launch_id in own:
             nodes.set_state(node.id, "gone", "its stack was taken down")
+    for launch_id in own:
+        launches.machines.gone(launch_id)
     database.close()
 
 

@@ -2,13 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from control_plane import cursor
 from control_plane.api import shapes
 from control_plane.store.launches import Attempt, Launch, Launches
+from control_plane.store.machines import Paid
 from control_plane.store.nodes import Node, Nodes
 
 
@@ -22,9 +23,9 @@ def moment_or_none(at: float | None) -> str | None:
     return None if at is None else moment(at)
 
 
-def launch_in_short(launch: Launch, node: Node | None) -> shapes.LaunchInShort:
+def launch_in_short(launch: Launch, node: Node | None, machines: Sequence[Paid]) -> shapes.LaunchInShort:
     """Return a launch as it stands in a list."""
-    return shapes.LaunchInShort.model_validate(_in_short(launch, node))
+    return shapes.LaunchInShort.model_validate(_in_short(launch, node, machines))
 
 
 def page(
@@ -34,8 +35,9 @@ def page(
     found = launches.page(status, limit + 1, after)
     shown = found[:limit]
     following = cursor.write(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
-    of_launch = nodes.of_launches([launch.id for launch in shown])
-    items = [launch_in_short(launch, of_launch.get(launch.id)) for launch in shown]
+    ids = [launch.id for launch in shown]
+    of_launch, paid = nodes.of_launches(ids), launches.machines.of_launches(ids)
+    items = [launch_in_short(launch, of_launch.get(launch.id), paid.get(launch.id, ())) for launch in shown]
     return shapes.Launches(items=items, next=following)
 
 
@@ -44,9 +46,10 @@ def launch_in_full(launch: Launch, launches: Launches, nodes: Nodes) -> shapes.L
     # Read before the rest: an event that comes meanwhile is told twice rather than never.
     event_id = launches.last_event(launch.id)
     attempts = launches.attempts_of(launch.id)
+    machines = launches.machines.of_launches([launch.id]).get(launch.id, ())
     return shapes.Launch.model_validate(
         {
-            **_in_short(launch, nodes.of_launch(launch.id)),
+            **_in_short(launch, nodes.of_launch(launch.id), machines),
             "waiting_before": launches.waiting_before(launch),
             "estimated_seconds_left": _seconds_left(launch, attempts, launches),
             "timeline": [
@@ -113,7 +116,8 @@ def _replaced(node: Node) -> shapes.Replaced | None:
     return shapes.Replaced(node_id=node.replaces, seconds_without_endpoint=round(node.outage_seconds, 1))
 
 
-def _in_short(launch: Launch, node: Node | None) -> dict[str, Any]:
+def _in_short(launch: Launch, node: Node | None, machines: Sequence[Paid]) -> dict[str, Any]:
+    now = time.time()
     return {
         "job_id": launch.id,
         "model_name": launch.request["model_name"],
@@ -127,6 +131,7 @@ def _in_short(launch: Launch, node: Node | None) -> dict[str, Any]:
         "started_at": moment_or_none(launch.started_at),
         "ended_at": moment_or_none(launch.ended_at),
         "error": launch.error,
+        "cost_so_far": round(sum(machine.cost(now) for machine in machines), 4),
         "node": None if node is None else node_of(node),
     }
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from control_plane.conductor import Conductor
 from control_plane.store.launches import Launches
@@ -72,8 +72,9 @@ class Workflows:
             DBOS.enqueue_workflow(_LAUNCHES, self._launch, launch_id)
 
     def take_down(self, launch_id: str) -> None:
-        """Put the take-down of a launch into the queue; asked for again, it is tried again."""
-        with SetWorkflowID(f"take-down-{launch_id}-{uuid.uuid4()}"):
+        """Put the take-down of a launch into the queue, unless it is there; asked for later, it is tried again."""
+        once = SetEnqueueOptions(deduplication_id=f"take-down-{launch_id}", duplication_policy="return-existing")
+        with SetWorkflowID(f"take-down-{launch_id}-{uuid.uuid4()}"), once:
             DBOS.enqueue_workflow(_TAKE_DOWNS, self._take_down, launch_id)
 
     def adopt(self, dead: Sequence[str]) -> None:

@@ -111,6 +111,18 @@ def read(
     return StackValues(name, opened, hidden)
 
 
+def of_clouds(project: Path, stack: str) -> StackValues:
+    """Return a stack's values for asking its cloud; the engine is asked for secrets only if the cloud's are among them.
+
+    Raises:
+        Stopped: there is no project, or its files can't be read.
+    """
+    plain = stack_file.everything(project, stack, {})
+    if any(plain.get(key) == SECRET for key in ENVIRONMENT):
+        return read(project, stack, {})
+    return StackValues(stack_file.project_name(project), plain)
+
+
 def hidden_values(values: StackValues, environment: Mapping[str, str]) -> Iterator[str]:
     """Return every text that may not be shown: the stack's secrets, and the keys that the environment holds."""
     yield from values.secrets

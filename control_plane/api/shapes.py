@@ -170,6 +170,7 @@ class LaunchInShort(Shape):
     started_at: Moment | None
     ended_at: Moment | None
     error: Failure | None
+    cost_so_far: Usd = Field(description="of every machine that it has asked for, those of failed attempts too")
     node: Node | None
 
 

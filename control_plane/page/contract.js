@@ -84,6 +84,7 @@
  * @property {Span[]} [timeline]
  * @property {Attempt[]} [attempts]
  * @property {Failure | null} error
+ * @property {number} cost_so_far
  * @property {LiveNode | null} node
  *
  * @typedef {object} LiveNode

@@ -6,7 +6,7 @@ import { attemptItem, rawLog } from "./attempts.js";
 import { confirmed } from "./confirm.js";
 import { fill, find, h, keyed, redrawn, say, template, time } from "./dom.js";
 import { showAlert } from "./field_errors.js";
-import { duration, percent, place, plural, providerName, roughly, secondsBetween, timeOfDay, wholePercent } from "./format.js";
+import { cost, duration, percent, place, plural, providerName, roughly, secondsBetween, timeOfDay, wholePercent } from "./format.js";
 import { STAGES, after, hasEnded, stageStates } from "./launch_state.js";
 import { LogPane } from "./log.js";
 import { isOver, nodeCard } from "./node_card.js";
@@ -265,7 +265,8 @@ class Progress {
     const estimate = launch.estimated_seconds_left ?? null;
     const left = estimate === null ? null : estimate - (now() - readAt) / SECOND;
     const known = left !== null && !hasEnded(launch) && launch.status !== "cancelling";
-    say(this.part("estimate"), !known ? "" : left > 0 ? ` · ${roughly(left)} left, by earlier launches` : " · longer than earlier launches took");
+    const spent = hasEnded(launch) && launch.cost_so_far > 0 ? ` · its machines have cost ${cost(launch.cost_so_far)}` : "";
+    say(this.part("estimate"), !known ? spent : left > 0 ? ` · ${roughly(left)} left, by earlier launches` : " · longer than earlier launches took");
     const bad = launch.status === "failed" || launch.status === "cancelled" ? launch.status : null;
     drawTimeline(this.part("timeline"), launch.timeline ?? [], launch.ended_at ?? at, bad);
   }

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from automation.offers import Offer
 from control_plane.store.database import Database
+from control_plane.store.machines import Machines
 from control_plane.store.nodes import Node
-from control_plane.store.tables import ENDED, attempts, events, launches, nodes, stages
+from control_plane.store.tables import ENDED, attempts, events, launches, machines, nodes, stages
 from provider.status import Stage, Status
 
 Failure = Literal["failed", "cancelled"]
@@ -100,6 +101,8 @@ class Launches:
     def __init__(self, database: Database, ring: Callable[[str], None] = lambda _: None) -> None:
         self._database = database
         self._ring = ring
+        self.machines = Machines(database)
+        """What their machines cost."""
 
     def add(
         self,
@@ -366,6 +369,12 @@ class Launches:
             found = list(connection.scalars(query.order_by(events.c.id)))
         return [line for data in found if source in {None, data["source"]} for line in data["lines"]]
 
+    def places(self) -> set[tuple[str, str]]:
+        """Return every provider and region at which an offer was tried."""
+        query = select(attempts.c.offer).where(attempts.c.state != "skipped")
+        with self._database.transaction() as connection:
+            return {(str(offer["provider"]), str(offer["region"])) for offer in connection.scalars(query)}
+
     def durations(self, provider: str) -> list[float]:
         """Return how many seconds the latest launches of a provider took that went well."""
         query = (
@@ -446,7 +455,11 @@ def _replace(connection: Connection, node: Node) -> None:
     before = select(launches.c.id).where(launches.c.stack.is_not(None), same)
     there = and_(nodes.c.launch_id.in_(before), nodes.c.ended_at.is_(None))
     reason = f"its stack was launched again: {node.launch_id}"
-    connection.execute(update(nodes).where(there).values(state="gone", state_reason=reason, ended_at=time.time()))
+    now = time.time()
+    connection.execute(update(nodes).where(there).values(state="gone", state_reason=reason, ended_at=now))
+    # The stack has one machine: from now on it is the new launch that pays for it.
+    paid = and_(machines.c.launch_id.in_(before), machines.c.ended_at.is_(None), machines.c.launch_id != node.launch_id)
+    connection.execute(update(machines).where(paid).values(ended_at=now))
 
 
 def _end_attempt(connection: Connection, launch_id: str, number: int, error: Mapping[str, Any] | None) -> None:

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Row, and_, func, select, update
 
 from control_plane.store.database import Database
 from control_plane.store.tables import nodes
+
+NOT_TAKEN_DOWN: Final = "could not be taken down"
+"""How the reason begins of a node whose take-down failed, and is tried again."""
 
 State = Literal["healthy", "unhealthy", "interrupted", "evicted", "terminating", "gone"]
 

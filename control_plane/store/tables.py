@@ -192,6 +192,27 @@ blocks: Final = Table(
     _one_of("market", ("", "spot", "on-demand")),
 )
 
+identity: Final = Table(
+    "identity",
+    METADATA,
+    # One row: `plane`.
+    _text("key", primary_key=True),
+    _text("value"),
+)
+
+machines: Final = Table(
+    "machines",
+    METADATA,
+    Column("launch_id", String(200), ForeignKey("launches.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("price", Float, nullable=False, comment="USD/hour"),
+    Column("started_at", Float, nullable=False, comment="when its cloud was asked for it"),
+    # NULL: it exists, as far as is known.
+    Column("ended_at", Float, nullable=True),
+    CheckConstraint("ended_at IS NULL OR ended_at >= started_at", name="ends_after_it_began"),
+)
+
 servers: Final = Table(
     "servers",
     METADATA,

@@ -12,7 +12,7 @@ from unittest import mock
 
 import httpx
 from moto.core.utils import camelcase_to_underscores
-from moto.ec2.exceptions import DryRunClientError
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import InstanceState
 from moto.ec2.responses import EC2Response
@@ -37,6 +37,12 @@ _QUOTAS: Final = {
     "L-417A185B": ("Running On-Demand P instances", "p-on-demand"),
 }
 _STATES: Final = {"creating": ("pending", 0), "ready": ("running", 16), "stopped": ("stopped", 80)}
+
+
+class UnavailableError(EC2ClientError):
+    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    code = "Unavailable"
+    message = "The server is overloaded and can't handle the request."
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,16 @@ def _from_market(world: World) -> Iterator[Any]:
         if response._get_param("DryRun"):
             setattr(response, camelcase_to_underscores(response._get_action()), _would_have_succeeded)
 
+    reservations = EC2Backend.all_reservations
+
+    def listed(backend: EC2Backend, filters: Any = None) -> Any:
+        """Leave out what the listing does not have yet; an id that is asked for by name is looked up elsewhere."""
+        if world.refuses_listings:
+            raise UnavailableError
+        hidden = {record.id for record in world.truth.find("aws", INSTANCE) if not world.is_listed(record)}
+        found = reservations(backend, filters)
+        return [one for one in found if not hidden.intersection(instance.id for instance in one.instances)]
+
     terminate = EC2Backend.terminate_instances
 
     def terminate_in_truth(backend: EC2Backend, instance_ids: list[str]) -> Any:
@@ -149,6 +165,7 @@ def _from_market(world: World) -> Iterator[Any]:
                 Aws(world).delete(instance_id)
         return terminate(backend, instance_ids)
 
+    yield mock.patch.object(EC2Backend, "describe_instances", listed)
     yield mock.patch.object(EC2Backend, "terminate_instances", terminate_in_truth)
     yield mock.patch.object(EC2Response, "_authenticate_and_authorize_normal_action", authorize_dry_run)
     yield mock.patch.object(ServiceQuotasBackend, "get_service_quota", quota)

@@ -177,7 +177,8 @@ class AzureApi(HttpApi):
         ]
 
     def _machines(self) -> list[dict[str, Any]]:
-        return [self._machine(record) for record in self.world.truth.find("azure-native", MACHINE)]
+        found = self.world.truth.find("azure-native", MACHINE)
+        return [self._machine(record) for record in found if self.world.is_listed(record)]
 
     def _machine(self, record: Record) -> dict[str, Any]:
         return {

@@ -45,6 +45,10 @@ class World:
             return `publicIp` and `privateIp` for the outputs. What it raises fails the create.
         on_vm_deleted: called with the machine's id when it goes, by a delete or an eviction.
         on_address: called when a public address is asked for: provider and inputs. It may return the address.
+        on_call: called with provider, method and request before each call of a plugin is answered; it may wait.
+        is_listed: whether a resource is in a cloud's own listings already: they lag behind what was made.
+        refuses_listings: whether no machines can be listed (AWS; the others' APIs have refusals of their own).
+        tokens: whether a request for a machine that is sent twice makes one, by its token (AWS) or its name.
     """
 
     truth: Truth = field(default_factory=Truth)
@@ -54,6 +58,10 @@ class World:
     on_vm: OnMachine | None = None
     on_vm_deleted: OnMachineDeleted | None = None
     on_address: OnAddress | None = None
+    on_call: Callable[[str, str, "Request"], None] = lambda provider, method, request: None
+    is_listed: Callable[[Record], bool] = lambda record: True
+    refuses_listings: bool = False
+    tokens: bool = True
     _addresses: dict[str, int] = field(default_factory=dict)
     _timers: list[threading.Timer] = field(default_factory=list)
 
@@ -277,6 +285,17 @@ class Cloud:
                 for more in self.left_behind(request, record):
                     self.world.truth.add(more)
             return record
+
+    def repeat(self, request: Request) -> None:
+        """Take the same request for a machine once more: the cloud knows it, unless the world has no tokens."""
+        if self.world.tokens or not self.kind(request.token).machine:
+            return
+        try:
+            twin = self.admit(request, "creating")
+        except Refused:
+            # Its name is taken, which is all the token that Azure and GCP need.
+            return
+        self.start(twin)
 
     def start(self, record: Record) -> Record:
         """Tell the hook of a machine, and take over the addresses that it gives."""

@@ -24,6 +24,8 @@ class Fault:
     lost_answer: bool
     evict_after_seconds: float | None
     partial: bool | None
+    repeated: bool = False
+    gone: bool = False
     added_at: float = 0.0
     seen: int = 0
 
@@ -61,6 +63,8 @@ class Faults:
         lost_answer: bool = False,
         evict_after_seconds: float | None = None,
         partial: bool | None = None,
+        repeated: bool = False,
+        gone: bool = False,
     ) -> Fault:
         """Let calls go wrong.
 
@@ -77,6 +81,9 @@ class Faults:
             evict_after_seconds: the machine that is made is evicted so long after.
             partial: a failed create leaves the resource behind, failed, and the stack keeps it. None: as the cloud
                 does, which is so for a machine of Azure unless the text has a refusal's status (400 and more).
+            repeated: the request reaches the cloud twice, as where an SDK tries again whose first answer was lost.
+
+            gone: the plugin ends before it can pass the answer on; the engine finds nobody at the other end.
 
         Returns:
             the fault; its `seen` counts the calls it has met.
@@ -93,6 +100,8 @@ class Faults:
             lost_answer,
             evict_after_seconds,
             partial,
+            repeated,
+            gone,
         )
         with self._lock:
             fault.added_at = self.clock()

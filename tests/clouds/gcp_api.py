@@ -103,6 +103,8 @@ class GcpApi(HttpApi):
         found: dict[str, Any] = {}
         for record in self.world.truth.find("gcp", INSTANCE):
             zone = last_part(str(record.inputs.get("zone", "")))
+            if not self.world.is_listed(record):
+                continue
             found.setdefault(f"zones/{zone}", {"instances": []})["instances"].append(
                 {
                     "id": str(record.outputs.get("instanceId", "")),

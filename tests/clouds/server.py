@@ -145,12 +145,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if self._cloud.settles_on_cancel:
                 self._fail_initialized(context, record, "context canceled", news.secret, request)
             self._fail(context, "creating", request.urn, "context canceled")
+        if fault is not None and fault.repeated:
+            self._cloud.repeat(of)
         try:
             record = self._cloud.start(record)
         except Exception as error:  # noqa: BLE001 - whatever the test's hook raises is what the cloud says
             self._fail_initialized(context, record, str(error), news.secret, request)
         if fault is not None and fault.evict_after_seconds is not None:
             self._cloud.world.later(fault.evict_after_seconds, lambda: self._cloud.evict(record.id))
+        if fault is not None and fault.gone:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "error reading from server: EOF")
         if fault is not None and fault.lost_answer:
             self._lose(context, request.urn, fault)
         return provider_pb2.CreateResponse(id=record.id, properties=_state(record.outputs, news.secret))
@@ -232,6 +236,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def _meet(self, method: str, request: Request, context: grpc.ServicerContext) -> Fault | None:
         """Return the fault that this call meets, once its delay is over."""
+        self._cloud.world.on_call(self._cloud.provider, method, request)
         fault = self._cloud.world.faults.take(self._cloud.provider, request.token, method, request.inputs)
         if fault is not None and not self._wait(context, fault.delay_seconds):
             self._fail(context, f"{method.lower()}:", request.urn, "context canceled")

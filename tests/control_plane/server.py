@@ -32,8 +32,15 @@ def until(look: Callable[[], _Found | None], what: str, seconds: float = 120.0) 
 class Server:
     """One server: the same settings, ports and name each time that it is started."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, *options: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        *options: str,
+        program: Sequence[str | Path] = (LIFTOFF, "serve"),
+    ) -> None:
         self.environment = dict(environment)
+        self._program = program
         self.log = log
         self._ports = (_free_port(), _free_port())
         self._options = options
@@ -54,6 +61,11 @@ class Server:
         return {"X-Admin-Token": self._token}
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The server's process."""
         assert self._process is not None
@@ -64,7 +76,7 @@ class Server:
         ports = ("--port", str(self._ports[0]), "--page-port", str(self._ports[1]))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [LIFTOFF, "serve", *ports, "--catalog-prices", *self._options, *options],
+                [*self._program, *ports, "--catalog-prices", *self._options, *options],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

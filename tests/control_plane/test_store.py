@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from automation.offers import Offer
 from control_plane import told
 from control_plane.request import LaunchAsked
-from control_plane.store import tables
+from control_plane.store import identity, tables
 from control_plane.store.database import Database, sqlite_url
 from control_plane.store.launches import Event, Launches, UnknownLaunch
 from control_plane.store.nodes import Node, Nodes, UnknownNode
@@ -258,6 +258,7 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
         ("attempts", "ended_at"),
         ("attempts", "error"),
         ("stages", "ended_at"),
+        ("machines", "ended_at"),
         ("nodes", "idle_minutes"),
         ("nodes", "idle_since"),
         ("nodes", "ended_at"),
@@ -270,6 +271,34 @@ def test_a_column_may_be_null_only_where_that_means_something(database: Database
     }
 
 
+def test_each_machine_is_paid_from_its_request_to_its_end_and_a_refused_one_not_at_all(launches: Launches) -> None:
+    launches.add("a", REQUEST, None)
+    machines = launches.machines
+    now = time.time()
+    machines.asked("a", 1, 2.0, now - 3600)
+    machines.exists("a", 1, 2.0, now - 9000)
+    machines.gone("a", now - 1800)
+    machines.gone("a", now)
+    machines.asked("a", 2, 9.0)
+    machines.refused("a")
+    machines.exists("a", 3, 1.0, now - 600)
+    # One whose end was never heard of ends when the next is asked for; a clock that was put back harms nobody.
+    machines.asked("a", 4, 4.0)
+    machines.gone("a", now - 7200)
+    paid = machines.of_launches(["a", "b"])
+    assert paid.keys() == {"a"}
+    assert [one.attempt for one in paid["a"]] == [1, 3, 4]
+    assert [round(one.cost(now), 2) for one in paid["a"]] == [1.0, 0.17, 0.0]
+    machines.asked("a", 5, 1.0, now - 3600)
+    (last,) = [one for one in machines.of_launches(["a"])["a"] if one.ended_at is None]
+    assert round(last.cost(now + 3600), 2) == 2.0
+
+
+def test_a_control_plane_has_one_name_for_all_of_its_servers(database: Database) -> None:
+    assert identity.plane(database) == identity.plane(database)
+    assert identity.plane(database).startswith("plane-")
+
+
 def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database, launches: Launches) -> None:
     launches.add("a", REQUEST, None)
     full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
@@ -277,7 +306,7 @@ def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database,
     assert {name for name, value in full.items() if value is None} == empty
     assert (full["status"], full["waiting_before"], full["attempts"], full["timeline"]) == ("queued", 0, [], [])
     assert json.loads(json.dumps(full)) == full
-    short = told.launch_in_short(launches.page(None, 10, None)[0], None).model_dump(mode="json")
+    short = told.launch_in_short(launches.page(None, 10, None)[0], None, ()).model_dump(mode="json")
     empty = {"started_at", "ended_at", "error", "node", "stack"}
     assert {name for name, value in short.items() if value is None} == empty
     assert [launch.server for launch in launches.open()] == [None]

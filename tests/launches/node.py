@@ -19,13 +19,21 @@ from typing import Any
 import httpx
 import yaml
 
+_TRIES = 15
+_AGAIN_SECONDS = 0.5
 PHASES = (("install", "packages"), ("weights", "bytes"), ("serve", "steps"))
+
+
+def user_data_document(user_data: bytes) -> dict[str, Any]:
+    """Return a machine's user data as cloud-init reads it."""
+    text = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 def told(user_data: bytes) -> dict[str, Any]:
     """Return boot.json out of a machine's user data."""
-    text = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
-    document = yaml.safe_load(text)
+    document = user_data_document(user_data)
     files = {file["path"]: file["content"] for file in document["write_files"]}
     found: dict[str, Any] = json.loads(files["/etc/liftoff/boot.json"])
     return found
@@ -48,6 +56,7 @@ class Node:
         self._server: http.server.ThreadingHTTPServer | None = None
         self._sequence = 0
         self._withdrawn = threading.Event()
+        self._ended = False
         self._trusted = ssl.create_default_context(cadata=self.settings["storage_ca"])
         threading.Thread(target=self._boot, daemon=True).start()
 
@@ -67,14 +76,15 @@ class Node:
             self._write(client, 3, "interrupted", notice=notice)
 
     def end(self) -> None:
-        """Stop to answer."""
+        """Stop to answer, or never begin to."""
+        self._ended = True
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
 
     def _boot(self) -> None:
         with httpx.Client(verify=self._trusted, trust_env=False) as client:
-            session = client.get(self.settings["session_url"])
+            session = _patiently(lambda: client.get(self.settings["session_url"]))
             assert hashlib.sha256(session.content).hexdigest() == self.settings["session_sha256"]
             self._at("begin")
             for number, (phase, _) in enumerate(PHASES):
@@ -120,10 +130,12 @@ class Node:
             "notice": notice,
             "log": ["a line of the node"],
         }
-        client.put(self.settings["mailbox_url"], content=json.dumps(letter).encode()).raise_for_status()
+        _patiently(lambda: client.put(self.settings["mailbox_url"], content=json.dumps(letter).encode()))
 
     def _serve(self) -> None:
         settings = self.settings
+        if self._ended:
+            return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             pair = Path(folder, "pair.pem")
@@ -136,6 +148,17 @@ class Node:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         self._server = server
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+def _patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask the bucket, again where it is away for a moment, as the boot program does."""
+    for _ in range(_TRIES):
+        try:
+            return ask().raise_for_status()
+        except httpx.HTTPError as error:
+            last = error
+            time.sleep(_AGAIN_SECONDS)
+    raise last
 
 
 def _handler(

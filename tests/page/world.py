@@ -255,6 +255,7 @@ class World:
             "timeline": [],
             "attempts": [],
             "error": None,
+            "cost_so_far": 0.0,
             "node": None,
         }
         record = Record(launch)

@@ -59,6 +59,7 @@ class Engine:
             "up": ([], Result(ok=True, outputs={"endpoint": "https://h"})),
             "resources": ([], Result(ok=True)),
             "destroy": ([], Result(ok=True)),
+            "forget": ([], Result(ok=True)),
         }
         self.then: dict[str, list[tuple[list[Event], Result]]] = {}
         self.during: dict[str, Any] = {}
@@ -95,6 +96,9 @@ class Engine:
     def kill(self) -> None:
         self.commands.append("kill")
 
+    def abandon(self) -> None:
+        self.commands.append("abandon")
+
 
 class Listener:
     def __init__(self) -> None:
@@ -121,6 +125,12 @@ class Watcher:
         pass
 
     def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
+        pass
+
+    def never_made(self) -> None:
+        pass
+
+    def cleared(self) -> None:
         pass
 
     def gave_up(self) -> None:

@@ -142,6 +142,14 @@ def test_five_offers_fail_each_in_its_own_way_and_the_sixth_works(blocked: Block
     assert site.tried[-1] == plan[5]
 
 
+def test_too_many_requests_are_waited_for_where_the_answer_does_not_say_how_long(blocked: Blocked) -> None:
+    throttled = errors.classify('Status=429 Code="OperationNotAllowed"', Stage.REQUEST)
+    assert (throttled.kind, throttled.blocked_seconds) == (Kind.THROTTLED, 0.0)
+    clock = Clock()
+    assert run([offer()], FakeSite(throttled, None), blocked, clock).ok
+    assert clock.waited == [5.0]
+
+
 def test_the_next_zone_of_a_region_finds_its_network(blocked: Blocked) -> None:
     full = answer("aws", "InsufficientInstanceCapacity")
     site = FakeSite(full, full, None)

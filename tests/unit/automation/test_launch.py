@@ -74,12 +74,23 @@ def test_what_could_not_be_taken_down_is_named_with_the_command(engine: Engine, 
     assert result.cleanup.command == "liftoff destroy --stack dev"
 
 
-def test_a_creation_whose_end_was_never_seen_is_not_called_gone(engine: Engine, project: Path) -> None:
+def test_a_creation_whose_end_was_never_seen_is_settled_before_the_rest_goes(engine: Engine, project: Path) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
     engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
     result = launch(project)
     assert result.cleanup is not None
+    assert (result.cleanup.outcome, result.cleanup.resources) == ("removed", ("dev-machine",))
+    assert engine.asked == ["up", "resources", "resources", "forget", "destroy"]
+
+
+def test_a_creation_that_cant_be_settled_is_not_called_gone(engine: Engine, project: Path) -> None:
+    engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
+    engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
+    engine.plays["forget"] = ([], Result(ok=False, text="no space left on device"))
+    result = launch(project)
+    assert result.cleanup is not None
     assert (result.cleanup.outcome, result.cleanup.resources) == ("left", ("dev-machine",))
+    assert "no space left on device" in result.cleanup.reason
 
 
 def test_a_launch_that_failed_before_anything_was_made_leaves_nothing(engine: Engine, project: Path) -> None:

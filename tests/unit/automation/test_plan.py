@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
 from automation.offers import Offer
 from automation.session import Interrupts
-from automation.worker import Resource, Result
+from automation.worker import ENGINE_DIED, WORKER_DIED, Resource, Result
+from provider.status import Stage, Status
 
 from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, event
 
@@ -43,6 +45,60 @@ def _offers_can_be_set(project: Path) -> None:
     for key in ("region", "zone", "instanceType", "spot"):
         declared["config"][f"liftoff:{key}"] = {"default": ""}
     (project / "Pulumi.yaml").write_text(json.dumps(declared))
+
+
+def test_a_full_disk_where_not_even_a_stack_can_be_made_is_said_so_and_no_other_offer_tried(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
+    full = "error: could not create stack: no space left on device"
+    engine.plays["up"] = ([], Result(ok=False, text=full))
+    engine.plays["destroy"] = ([], Result(ok=False, error="StackNotFoundError", text="no stack"))
+    plan = [offer("r1", "a"), offer("r2", "a")]
+    ended = planning.launch(LaunchRequest(project, "dev"), plan, Listener(), Interrupts(), record)
+    assert [attempt.failure and attempt.failure.code for attempt in ended.attempts] == ["disk_full"]
+
+
+def test_an_update_whose_listener_fails_is_ended_and_does_not_run_on_unheard(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
+    engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
+
+    class Away(Listener):
+        def status(self, status: Status, elapsed: float) -> None:
+            if status.stage is not Stage.VALIDATE:
+                raise ConnectionError("the database is away")
+
+    with pytest.raises(ConnectionError):
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Away(), Interrupts(), record)
+    assert "abandon" in engine.commands
+
+
+def test_a_launch_waits_for_room_on_a_full_disk_with_the_offer_that_it_has(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
+    engine.plays["up"] = ([], Result(ok=False, text="error: unexpected end of JSON input"))
+    goes_on = replace(record, goes_on=True)
+    with pytest.raises(planning.Died) as died:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Listener(), Interrupts(), goes_on)
+    assert died.value.failure.code == "state_unreadable"
+
+
+@pytest.mark.parametrize(("error", "code"), [(ENGINE_DIED, "engine_died"), (WORKER_DIED, "worker_died")])
+def test_an_attempt_whose_process_was_killed_is_left_to_whoever_goes_on_with_it(
+    engine: Engine, project: Path, record: planning.Record, error: str, code: str
+) -> None:
+    engine.plays["up"] = (FAILED_BOOT, Result(ok=False, error=error, text="killed"))
+    goes_on = replace(record, goes_on=True)
+    with pytest.raises(planning.Died) as died:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Listener(), Interrupts(), goes_on)
+    assert died.value.failure.code == code
+    assert engine.asked == ["resources", "up"]
+    # Whoever does not go on is told why, and nothing is left.
+    ended = planning.launch(LaunchRequest(project, "dev"), [offer("r1", "a")], Listener(), Interrupts(), record)
+    assert ended.result is not None
+    assert ended.result.failure is not None
+    assert ended.result.failure.code == code
+    assert engine.asked[-1] == "destroy"
 
 
 def test_a_machine_and_its_session_go_and_the_network_stays_for_the_same_region(

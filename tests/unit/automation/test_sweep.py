@@ -24,6 +24,7 @@ from tests.clouds.truth import Record
 AZURE_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.Compute/virtualMachines/{{}}"
 IDS = {"aws": "i-{:0>17}", "azure": AZURE_ID, "gcp": f"projects/{PROJECT}/zones/us-central1-a/instances/{{}}"}
 TOKENS = {"aws": ("aws", AWS_INSTANCE), "azure": ("azure-native", MACHINE), "gcp": ("gcp", GCP_INSTANCE)}
+MARKS = {"liftoff-project": "liftoff", "liftoff-stack": "launch-1"}
 REGIONS = {"aws": "us-east-1", "azure": "eastus", "gcp": "us-central1"}
 INPUTS: dict[str, dict[str, Any]] = {
     "aws": {"instanceType": "g6.2xlarge", "ami": "ami-12345678"},
@@ -78,19 +79,20 @@ def test_only_the_stacks_own_machines_that_its_state_does_not_have_are_found(
     known = made(world, provider, "2", "launch-1")
     made(world, provider, "3", "launch-2")
     made(world, provider, "4", "launch-1", project="other")
-    assert [one.id for one in sweep.unknown(cloud, "liftoff", "launch-1", {known.upper()})] == [lost]
+    assert [one.id for one in sweep.without(cloud.machines(MARKS), {known.upper()})] == [lost]
 
 
 def test_a_machine_that_was_deleted_has_gone(provider: str, world: World, cloud: sweep.Cloud) -> None:
     made(world, provider, "1", "launch-1")
     other = made(world, provider, "2", "launch-2")
-    (lost,) = sweep.unknown(cloud, "liftoff", "launch-1", ())
+    (lost,) = cloud.machines(MARKS)
+    assert dict(lost.tags) == MARKS
     cloud.delete(lost)
     assert [record.id for record in world.truth.find()] == [other]
-    assert sweep.unknown(cloud, "liftoff", "launch-1", ()) == []
+    assert cloud.machines(MARKS) == []
 
 
 def test_a_cloud_that_refuses_is_no_empty_cloud() -> None:
     azure = AzureApi()
     with http_api.served(azure), pytest.raises(Refused):
-        sweep.unknown(sweep.AzureCloud(Azure(SUBSCRIPTION, lambda: "wrong", azure.url)), "liftoff", "launch-1", ())
+        sweep.AzureCloud(Azure(SUBSCRIPTION, lambda: "wrong", azure.url)).machines(MARKS)

@@ -162,7 +162,7 @@ def test_a_server_that_cant_take_a_launch_down_says_why(workplace: Workplace, re
     def take_down(launch_id: str) -> None:
         node = workplace.nodes.of_launch(launch_id)
         assert node is not None
-        workplace.nodes.set_state(node.id, "unhealthy", "could not be taken down: machine")
+        workplace.nodes.set_state(node.id, "terminating", "could not be taken down: machine")
 
     workplace.queue.takes_down = take_down
     done = remote("destroy", job)
@@ -206,7 +206,7 @@ def test_what_is_left_of_a_node_is_told_and_kept_in_mind(
     assert folder.exists()
     node = workplace.nodes.of_launch(job)
     assert node is not None
-    assert (node.state, node.state_reason) == ("unhealthy", "could not be taken down: dev-machine")
+    assert (node.state, node.state_reason) == ("terminating", "could not be taken down: dev-machine")
 
 
 @pytest.fixture

@@ -130,6 +130,7 @@ class Workplace:
             Conductor(self.launches, self.nodes, blocks, self.template, "here", catalog_only=True),
             cast("Workflows", self.queue),
             bell,
+            "plane-of-the-tests",
         )
         self.token = self.tokens.issue("tests", "launch")
         self.api = Api(self.services)

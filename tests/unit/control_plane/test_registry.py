@@ -36,7 +36,10 @@ class Round:
         self.launch_id = launch_id
         self.health = IDLE
         self.letter: Mailbox | None = None
-        self.registry = Registry(services, lambda _node: self.health, lambda _node: self.letter)
+        self.seconds = 0.0
+        self.registry = Registry(
+            services, lambda _node: self.health, lambda _node: self.letter, elapsed=lambda: self.seconds
+        )
 
     def look(self) -> str:
         self.registry.look_at_nodes()
@@ -84,6 +87,23 @@ def test_a_node_that_nobody_has_asked_for_its_idle_time_is_taken_down(round_: Ro
     assert queue.taken_down == [round_.launch_id]
 
 
+def test_a_node_that_is_gone_holds_no_connection(round_: Round) -> None:
+    closed: list[str] = []
+
+    class Noted:
+        def close(self) -> None:
+            closed.append("closed")
+
+    round_.look()
+    round_.registry._probes[f"node-of-{round_.launch_id}"] = Noted()  # type: ignore[assignment]
+    round_.look()
+    assert closed == []
+    round_.past(state="gone", ended_at=time.time())
+    round_.look()
+    round_.look()
+    assert closed == ["closed"]
+
+
 @pytest.mark.parametrize("busy", [replace(IDLE, requests=1.0), replace(IDLE, done=6.0)])
 def test_a_node_that_works_or_has_worked_since_is_not_idle(round_: Round, queue: Noted, busy: Health) -> None:
     round_.look()
@@ -110,16 +130,30 @@ def test_a_short_silence_is_no_eviction(round_: Round, queue: Noted) -> None:
 
 def test_a_spot_node_that_stays_silent_was_taken_back_and_what_is_left_of_it_goes(round_: Round, queue: Noted) -> None:
     round_.health = SILENT
-    round_.past(last_healthy_at=time.time() - 121)
+    assert round_.look() == "unhealthy"
+    round_.seconds += 121
     assert round_.look() == "evicted"
     assert (queue.taken_down, queue.submitted) == ([round_.launch_id], [])
+
+
+def test_a_node_is_not_taken_for_evicted_because_this_host_slept_or_its_clock_jumped(
+    round_: Round, queue: Noted
+) -> None:
+    round_.health = SILENT
+    round_.past(last_healthy_at=time.time() - 7200)
+    assert round_.look() == "unhealthy"
+    round_.health = IDLE
+    assert round_.look() == "healthy"
+    assert queue.taken_down == []
 
 
 def test_an_on_demand_node_that_stays_silent_is_left_alone(round_: Round, queue: Noted) -> None:
     round_.health = SILENT
     found = round_.services.nodes.of_launch(round_.launch_id)
     assert found is not None
-    round_.past(last_healthy_at=time.time() - 3600, offer={**found.offer, "spot": False})
+    round_.past(offer={**found.offer, "spot": False})
+    round_.look()
+    round_.seconds += 3600
     assert round_.look() == "unhealthy"
     assert queue.taken_down == []
 
@@ -129,7 +163,9 @@ def test_an_evicted_node_is_launched_again_once_where_that_was_asked_for(round_:
     round_.keep()
     round_.health = SILENT
     for _ in range(2):
-        round_.past(last_healthy_at=time.time() - 121, state="unhealthy")
+        round_.past(state="unhealthy")
+        round_.look()
+        round_.seconds += 121
         assert round_.look() == "evicted"
     again = set(queue.submitted)
     assert len(again) == 1
