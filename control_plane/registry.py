@@ -81,7 +81,7 @@ class Registry:
 
     def look_at_nodes(self) -> None:
         """Ask each node for its health, and end those that have had their time."""
-        nodes = [node for node in self._services.nodes.all(gone=False) if node.state not in leftovers.GOING]
+        nodes = [node for node in self._services.nodes.all(gone=False) if node.state != "terminating"]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._look_at, nodes))
         self._forget_all_but({node.id for node in nodes})
@@ -130,9 +130,9 @@ class Registry:
         services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
 
     def _forget_all_but(self, living: set[str]) -> None:
-        """Close the connections to nodes that are not asked any more."""
+        """Keep nothing of nodes that are not asked any more."""
         for node_id in self._probes.keys() - living:
-            self._probes.pop(node_id).close()
+            del self._probes[node_id]
         for kept in (self._done, self._silent_since):
             for node_id in kept.keys() - living:
                 del kept[node_id]

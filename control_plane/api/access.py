@@ -55,8 +55,9 @@ async def whoever(request: Request, parts: Parts, header: Annotated[str | None, 
         hint = "send the header X-Admin-Token; make a token: liftoff token create NAME --scope launch"
         raise Problem(401, "unauthorized", "token_missing", "no token was given", hint)
     # Who only looks may do so for a second longer than the token: asked often, it would cost more than the answer.
-    recent = parts.tokens.recent(given) if request.url.path == OFTEN_ASKED else None
-    token = recent or await run_in_threadpool(_known, request, parts, given)
+    token = parts.tokens.recent(given) if request.url.path == OFTEN_ASKED else None
+    if token is None:
+        token = await run_in_threadpool(_known, request, parts, given)
     _limit(request, token)
     if not header and request.method not in _LOOKS and not _is_own_page(request):
         text = "another site's page sent this request with the browser's cookie"

@@ -2,6 +2,9 @@
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +15,12 @@ from control_plane.services import Services
 from control_plane.store.tokens import Tokens
 from provider.status import Stage, Status
 from tests.unit.control_plane.story import Story
+
+
+def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Play a story in a thread of its own: that of the tests may have an event loop of a browser's."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(story())).result()
 
 
 class Clock:
@@ -43,7 +52,7 @@ def test_an_answer_holds_for_a_moment_unless_something_has_happened() -> None:
         clock.now += 1
         assert await told() == b"3"
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_who_asks_at_the_same_time_is_told_the_same_and_who_asks_after_news_is_told_those() -> None:
@@ -66,7 +75,7 @@ def test_who_asks_at_the_same_time_is_told_the_same_and_who_asks_after_news_is_t
         going_on.set()
         assert set(await asyncio.gather(*before)) == {b"1"}
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_an_answer_that_can_not_be_made_is_nobody_elses() -> None:
@@ -80,7 +89,7 @@ def test_an_answer_that_can_not_be_made_is_nobody_elses() -> None:
             await recent.of("launch-1", fail)
         assert await recent.of("launch-1", lambda: b"one") == b"one"
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_each_status_is_the_latest(client: TestClient, services: Services, story: Story) -> None:
