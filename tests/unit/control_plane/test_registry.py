@@ -87,23 +87,6 @@ def test_a_node_that_nobody_has_asked_for_its_idle_time_is_taken_down(round_: Ro
     assert queue.taken_down == [round_.launch_id]
 
 
-def test_a_node_that_is_gone_holds_no_connection(round_: Round) -> None:
-    closed: list[str] = []
-
-    class Noted:
-        def close(self) -> None:
-            closed.append("closed")
-
-    round_.look()
-    round_.registry._probes[f"node-of-{round_.launch_id}"] = Noted()  # type: ignore[assignment]
-    round_.look()
-    assert closed == []
-    round_.past(state="gone", ended_at=time.time())
-    round_.look()
-    round_.look()
-    assert closed == ["closed"]
-
-
 @pytest.mark.parametrize("busy", [replace(IDLE, requests=1.0), replace(IDLE, done=6.0)])
 def test_a_node_that_works_or_has_worked_since_is_not_idle(round_: Round, queue: Noted, busy: Health) -> None:
     round_.look()
