@@ -36,6 +36,7 @@ class Mailbox:
         self._clock = clock
         self._connection = https.Connection(trusted)
         self._written = -1
+        self._tried = -1
         self._last = float("-inf")
         self._closing = False
         self._retry = _RETRY_SECONDS
@@ -77,10 +78,19 @@ class Mailbox:
             if self._write():
                 self._retry = _RETRY_SECONDS
                 continue
-            with self._board.changed:
-                self._board.changed.wait(_RETRY_SECONDS if self._closing else self._retry)
+            self._pause()
             # The URL of a node that lives longer than 7 days ends before it: nobody is to be asked in vain for ever.
             self._retry = min(self._retry * 2, _LONGEST_RETRY_SECONDS)
+
+    def _pause(self) -> None:
+        """Wait until it may be tried again, or there is more to say than what was said in vain."""
+        with self._board.changed:
+            closing = self._closing
+            # What was said while the letter was under way wakes nobody who waits only now.
+            self._board.changed.wait_for(
+                lambda: self._board.version > self._tried or self._closing != closing,
+                _RETRY_SECONDS if closing else self._retry,
+            )
 
     def _is_time(self) -> bool:
         """Tell whether a letter is to be written now."""
@@ -89,7 +99,7 @@ class Mailbox:
         return not self._closing and self._written >= 0 and self._beat() == 0
 
     def _write(self) -> bool:
-        version = self._board.version
+        version = self._tried = self._board.version
         body = json.dumps(self._board.snapshot()).encode()
         self._last = self._clock()
         try:

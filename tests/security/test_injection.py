@@ -165,6 +165,7 @@ def test_no_setting_of_a_cloud_is_forgotten_above() -> None:
         "max_price_per_hour",
         "on_eviction",
         "owner",
+        "plane",
         "region",
         "resource_group",
         "spot",
