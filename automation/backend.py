@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from automation import locks, stack_file
-from automation.errors import Kind, Stopped
+from automation.errors import LOCKED, Kind, Stopped
 from automation.locks import Lock
 from provider import places
 
@@ -116,7 +116,7 @@ def release_stale_locks(backend_url: str, project: str, stack: str) -> list[Lock
         if not backend_url.startswith("file:") or lock.host != socket.gethostname() or _is_engine(lock.pid):
             raise Stopped(
                 Kind.CONFIGURATION,
-                "stack_locked",
+                LOCKED,
                 f"stack {stack!r} is locked by {lock.holder}",
                 f"wait for it to end; if you know that it is dead: {lock.release}",
             )

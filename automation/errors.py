@@ -78,6 +78,8 @@ class LaunchFailure:
     blocked_seconds: float = 0.0
 
 
+LOCKED: Final = "stack_locked"
+"""Code of a failure to begin: another update works on the stack, and nothing was changed."""
 OF_THIS_HOST: Final = frozenset({"disk_full", "state_unreadable"})
 """Codes of failures that every other offer would fail with, too, and that may be over in a while."""
 
@@ -240,7 +242,7 @@ def _of_lock(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:
     stack, lock = found
     message = f"stack {stack!r} is locked by {lock.holder}"
     hint = f"wait for it to end; if you know that it is dead: {lock.release}"
-    return LaunchFailure(Kind.CONFIGURATION, "stack_locked", stage, resource, message, hint, retryable=False, raw=raw)
+    return LaunchFailure(Kind.CONFIGURATION, LOCKED, stage, resource, message, hint, retryable=False, raw=raw)
 
 
 def _of_cloud(raw: str, stage: Stage, resource: str) -> LaunchFailure | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from automation import backend, market, plan, repair, stack_file, takedown
 from automation import launch as launching
 from automation.checks.before_launch import BeforeLaunch
-from automation.errors import OF_THIS_HOST, Kind, LaunchFailure, Stopped
+from automation.errors import LOCKED, OF_THIS_HOST, Kind, LaunchFailure, Stopped
 from automation.failover import Blocks, made_nothing
 from automation.journal import redact
 from automation.launch import LaunchRequest, LaunchResult, Recorded
@@ -131,7 +132,7 @@ class Conductor:
     def _carry_out(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> None:
         asked = LaunchAsked.model_validate(launch.request)
         own = None if launch.stack is None else OwnStack.model_validate(launch.stack)
-        if own is not None and self._launches.of_stack(own.project, own.stack)[0].id != launch.id:
+        if own is not None and self._superseded(launch, own):
             self._launches.end_interrupted(launch.id)
             return
         if own is not None and not launch.plan:
@@ -166,6 +167,11 @@ class Conductor:
             else:
                 return
 
+    def _superseded(self, launch: Launch, own: OwnStack) -> bool:
+        """Tell whether a later launch has worked on a stack; one that was refused for its lock has not."""
+        later = itertools.takewhile(lambda one: one.id != launch.id, self._launches.of_stack(own.project, own.stack))
+        return any(one.error is None or one.error["code"] != LOCKED for one in later)
+
     def _marked(self, asked: LaunchAsked, config: dict[str, str]) -> dict[str, str]:
         """Return config values with the tag of this control plane, by which the clouds' listings tell what it made."""
         return config if asked.provider == "local" or not self._plane else {**config, "plane": self._plane}
@@ -194,7 +200,9 @@ class Conductor:
         record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again, goes_on)
         gate = self._gate(request)
         result = _unlocked(
-            lambda: plan.launch(request, todo.offers, listener, interrupts, record, self._checker, gate), interrupts
+            lambda: plan.launch(request, todo.offers, listener, interrupts, record, self._checker, gate),
+            interrupts,
+            self._patience(todo.begun),
         )
         if self._audience is not None:
             self._audience.ended = result
@@ -222,6 +230,7 @@ class Conductor:
             result = _unlocked(
                 lambda: launching.launch(request, listener, interrupts, self._checker, gate, recorded=recorded),
                 interrupts,
+                self._patience(begun),
             )
             listener.tried(offer, result.failure)
             if result.failure is None and not self._registered(launch.id, asked, offer, result):
@@ -255,6 +264,10 @@ class Conductor:
             self._launches.end(launch_id, "cancelled", f"cancelled; {what}")
         else:
             self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
+
+    def _patience(self, begun: bool) -> float:
+        """Return how long a lock is waited for, in seconds: whoever begins something new at a terminal is told."""
+        return _LOCK_SECONDS if begun or self._audience is None else 0.0
 
     def _gate(self, request: LaunchRequest) -> Gate | None:
         """Return what a launch is held to: what its command says, else the project's rules where it has some."""
@@ -549,14 +562,14 @@ def _cancelled() -> Stopped:
     return Stopped(Kind.CANCELLED, "cancelled", "cancelled", "launch it again when you want it")
 
 
-def _unlocked(work: Callable[[], _Result], interrupts: Interrupts) -> _Result:
+def _unlocked(work: Callable[[], _Result], interrupts: Interrupts, seconds: float = _LOCK_SECONDS) -> _Result:
     """Do what the engine of a server that died may still stand in the way of."""
-    limit = time.monotonic() + _LOCK_SECONDS
+    limit = time.monotonic() + seconds
     while True:
         try:
             return work()
         except Stopped as error:
-            if error.code != "stack_locked" or time.monotonic() > limit or interrupts.wait(_LOOK_SECONDS):
+            if error.code != LOCKED or time.monotonic() > limit or interrupts.wait(_LOOK_SECONDS):
                 raise
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,11 +37,12 @@ def held(site: Site) -> Iterator[Callable[[], object]]:
         opened.set()
 
 
-def kill(site: Site) -> None:
-    """Launch, and kill the command while the cloud makes its machine."""
+def kill(site: Site, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Launch, and kill the command while the cloud makes its machine, after something else was done meanwhile."""
     with held(site) as is_made:
         process = site.desk.start(*site.launch_arguments(**AWS))
         is_made()
+        meanwhile()
         process.kill()
         process.communicate()
 
@@ -68,7 +70,7 @@ def test_the_next_launch_takes_over_what_was_made(site: Site) -> None:
     assert site.clouds.truth.find() == []
 
 
-def test_a_server_of_this_host_goes_on_with_it_and_can_take_it_down(site: Site, tmp_path: Any) -> None:
+def test_a_server_of_this_host_goes_on_with_it_and_can_take_it_down(site: Site, tmp_path: Path) -> None:
     kill(site)
     server = Server(site.desk.environment, tmp_path / "server.log", "--dead-seconds", "6")
     server.start()
@@ -85,3 +87,21 @@ def test_a_server_of_this_host_goes_on_with_it_and_can_take_it_down(site: Site, 
         server.close()
     assert site.clouds.truth.find() == []
     assert site.desk.pulumi("stack", "ls").out.count(site.desk.stack) == 1
+
+
+def test_a_launch_that_was_refused_because_of_it_takes_nothing_over_from_it(site: Site, tmp_path: Path) -> None:
+    refused: list[int] = []
+    kill(site, lambda: refused.append(site.launch(**AWS).code))
+    assert refused == [13]
+    server = Server(site.desk.environment, tmp_path / "server.log", "--dead-seconds", "6")
+    server.start()
+    try:
+        later, killed = launches(site)
+        assert (later["status"], later["error"]["code"]) == ("failed", "stack_locked")
+        assert server.ended(killed["job_id"])["status"] == "succeeded", server.told()
+        assert len(site.machines("aws")) == 1
+        server.destroy(killed["job_id"])
+        server.gone(killed["job_id"])
+    finally:
+        server.close()
+    assert site.clouds.truth.find() == []
