@@ -93,8 +93,8 @@ audit: setup ## Look up known vulnerabilities of all that is pinned
 RUNS ?= 500
 SEED ?= 1
 .PHONY: campaign
-campaign: setup engine ## Launch RUNS times while everything fails that may; SEED chooses what, and replays it
-	.venv/bin/python -m tests.campaign --runs $(RUNS) --seed $(SEED)
+campaign: setup engine ## Launch RUNS times while everything fails that may; SEED chooses what, LEDGER keeps how far it is
+	.venv/bin/python -m tests.campaign --runs $(RUNS) --seed $(SEED) $(if $(LEDGER),--ledger $(LEDGER))
 
 .PHONY: bench
 bench: setup engine images ## Measure boots, downloads and launches

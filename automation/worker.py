@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ WORKER_DIED: Final = "WorkerDied"
 ENGINE_DIED: Final = "EngineDied"
 """Names of errors: the worker's process, or its engine's, was killed."""
 DIED: Final = frozenset({WORKER_DIED, ENGINE_DIED})
+
+_NICE: Final = 15
+"""How far engines give way, on a busy host, to whoever shows or is asked how they get on."""
 
 Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
 Cancelled = Literal["user", "orphaned", "time_limit"]
@@ -119,6 +123,7 @@ class Worker:
                 encoding="utf-8",
                 start_new_session=True,
             )
+        _give_way(self._process.pid)
 
     def begin(self, request: Request) -> None:
         """Let it do what is asked."""
@@ -183,3 +188,11 @@ class Worker:
         except (BrokenPipeError, ValueError):
             # It has ended by itself: its result, or its lack of one, tells.
             return
+
+
+def _give_way(leader: int) -> None:
+    """Let the process that leads a session, and what it starts, run after others."""
+    os.setpriority(os.PRIO_PROCESS, leader, _NICE)
+    # Linux shares processors among sessions first, each with a niceness of its own: man 7 sched, "autogroup".
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{leader}/autogroup").write_text(str(_NICE))

@@ -4,9 +4,11 @@ Protocol: https://github.com/pulumi/pulumi, `proto/pulumi/provider.proto`.
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import Any, Final, NoReturn
@@ -24,6 +26,8 @@ _MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """The largest message either side may send; the engine and the SDKs use the same figure."""
 _GRACE_SECONDS: Final = 30.0
 """How long an operation in flight may go on after the engine has told this plugin to end."""
+
+_LOOK_SECONDS: Final = 1.0
 
 AnyResource = Resource[Any]
 
@@ -275,8 +279,16 @@ def serve(engine_address: str, resources: Callable[[], Iterable[AnyResource]], v
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=_when_orphaned, args=(os.getppid(), stop), name="engine", daemon=True).start()
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
     server.wait_for_termination()
     sys.exit(0)
+
+
+def _when_orphaned(engine: int, stop: Callable[[], None]) -> None:
+    """Stop once the engine has died without a word."""
+    while os.getppid() == engine:
+        time.sleep(_LOOK_SECONDS)
+    stop()

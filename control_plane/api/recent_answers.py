@@ -10,8 +10,10 @@ from typing import Final
 
 from control_plane.bell import Bell
 
-_SECONDS: Final = 0.25
-"""What rings no bell here, such as another server's news or a node's health, is told so much later."""
+_FRESH_SECONDS: Final = 0.25
+"""An answer this old is told again, while the next one is made."""
+_SECONDS: Final = 1.0
+"""What rings no bell here, such as another server's news or a node's health, is told at most so much later."""
 _MOST: Final = 1_000
 _AT_ONCE: Final = 4
 
@@ -20,7 +22,7 @@ _AT_ONCE: Final = 4
 class _Kept:
     body: bytes
     rung: int
-    until: float
+    made: float
 
 
 class RecentAnswers:
@@ -39,23 +41,25 @@ class RecentAnswers:
         # What happens while an answer is made may not be in it: who asks later gets another one.
         rung = self._bell.times_rung(launch_id)
         kept = self._kept.get(launch_id)
-        if kept is not None and kept.rung == rung and self._clock() < kept.until:
+        age = self._clock() - kept.made if kept is not None and kept.rung == rung else _SECONDS
+        if kept is not None and age < _FRESH_SECONDS:
             return kept.body
         key = (launch_id, rung)
         with self._lock:
             made = self._making.get(key)
             if made is None:
                 made = self._making[key] = self._pool.submit(self._make, key, make)
-        return await asyncio.wrap_future(made)
+        return kept.body if kept is not None and age < _SECONDS else await asyncio.wrap_future(made)
 
     def _make(self, key: tuple[str, int], make: Callable[[], bytes]) -> bytes:
         launch_id, rung = key
+        began = self._clock()
         try:
             body = make()
             with self._lock:
                 if len(self._kept) >= _MOST:
                     self._kept.clear()
-                self._kept[launch_id] = _Kept(body, rung, self._clock() + _SECONDS)
+                self._kept[launch_id] = _Kept(body, rung, began)
             return body
         finally:
             with self._lock:

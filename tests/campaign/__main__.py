@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.campaign.campaign import carry_out
+from tests.campaign.ledger import Ledger
 from tests.campaign.load import Samples, runs_until, sample
 from tests.campaign.schedule import Run, schedule
 from tests.campaign.serve import SWITCHES
@@ -39,12 +40,15 @@ def main() -> int:
     parser.add_argument(
         "--load", type=float, default=0.0, metavar="MINUTES", help="measure a server under load instead"
     )
+    parser.add_argument("--ledger", type=Path, help="keep what became of each run here, and go on after the last")
     parser.add_argument("--table", type=Path, help="write the table of faults into this file, between its marks")
     given = parser.parse_args()
+    ledger = Ledger(given.ledger)
     numbers = given.only or range(given.first, given.first + given.runs)
-    runs: Iterable[Run] = (schedule(given.seed, number, quick=given.quick) for number in numbers)
+    left = [number for number in numbers if not ledger.has(given.seed, number)]
+    runs: Iterable[Run] = (schedule(given.seed, number, quick=given.quick) for number in left)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    samples, ended = Samples(), threading.Event()
+    samples, ended, began = Samples(), threading.Event(), time.monotonic()
     with opened(given.engines) as world:
         world.leases = given.without != "lease"
         world.clouds.world.tokens = given.without != "token"
@@ -53,7 +57,7 @@ def main() -> int:
         if given.load:
             runs = runs_until(given.seed, time.monotonic() + given.load * 60)
             threading.Thread(target=sample, args=(world, samples, ended), daemon=True).start()
-        report = carry_out(world, runs, given.at_once, lambda text: print(text, flush=True))
+        report = carry_out(world, runs, given.at_once, lambda text: print(text, flush=True), ledger=ledger)
         ended.set()
         if report.broken or report.leases:
             kept = Path(tempfile.mkdtemp(prefix="liftoff-campaign-kept-"))
@@ -70,13 +74,13 @@ def main() -> int:
             print(outcome.story)
     if samples.found:
         print(samples.table())
-    print(report.ledger.table())
+    print(ledger.table())
     if given.table:
-        write_table(given.table, report.ledger.table())
+        write_table(given.table, ledger.table())
+    print(ledger.summary())
     print(
-        f"{report.ledger.runs} runs, {report.ledger.machines} machines, {report.ledger.restarts} restarts "
-        f"in {report.ledger.seconds:.0f} s; {len(report.broken)} runs broke an invariant; "
-        f"left after their leases: {report.leases or 'none'}"
+        f"of those now: {len(report.outcomes)} runs in {time.monotonic() - began:.0f} s, {len(report.broken)} broke "
+        f"an invariant; {world.restarts} restarts; left after their leases: {report.leases or 'none'}"
     )
     return 1 if report.broken or report.leases else 0
 

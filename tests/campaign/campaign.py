@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.campaign.execution import SETTLE_SECONDS, Execution, Outcome
-from tests.campaign.ledger import Ledger
+from tests.campaign.ledger import Entry, Ledger
 from tests.campaign.oracle import Broken
 from tests.campaign.schedule import Run
 from tests.campaign.world import World
@@ -26,7 +26,6 @@ class Report:
         leases: machines that existed when the server was dead for good and all leases had ended.
     """
 
-    ledger: Ledger = field(default_factory=Ledger)
     outcomes: list[Outcome] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     leases: list[str] = field(default_factory=list)
@@ -48,6 +47,7 @@ def carry_out(
     at_once: int,
     tell: Callable[[str], None] = lambda _: None,
     *,
+    ledger: Ledger | None = None,
     leases: bool = True,
     settle_seconds: float = SETTLE_SECONDS,
 ) -> Report:
@@ -58,10 +58,11 @@ def carry_out(
         runs: each is taken when somebody is free.
         at_once: how many.
         tell: is told what happened, run by run.
+        ledger: keeps what became of each run.
         leases: kill the server for good at the end, and look what the leases alone leave.
         settle_seconds: how long it may take until nothing is left that nobody owns.
     """
-    report, lock, taking, began = Report(), threading.Lock(), threading.Lock(), time.monotonic()
+    report, lock, taking = Report(), threading.Lock(), threading.Lock()
 
     def one(run: Run) -> None:
         execution = Execution(run, world, settle_seconds)
@@ -72,7 +73,8 @@ def carry_out(
             outcome = Outcome(run, execution._story, tuple(execution._happened), "unended", (broken,))
         with lock:
             report.outcomes.append(outcome)
-            report.ledger.note(outcome.happened, outcome.status, len(outcome.broken))
+        if ledger is not None:
+            ledger.note(_entry(outcome, execution.machines))
         if outcome.broken:
             told = f"{outcome.story}\n{'; '.join(map(str, outcome.broken))}\n{_explained(execution)}"
             with lock:
@@ -100,9 +102,6 @@ def carry_out(
         pool.shutdown(wait=False, cancel_futures=True)
     if leases:
         report.leases = after_leases(world)
-    report.ledger.machines = len(world.lives)
-    report.ledger.restarts = world.restarts
-    report.ledger.seconds = time.monotonic() - began
     return report
 
 
@@ -118,3 +117,15 @@ def _explained(execution: Execution) -> str:
         return execution.explain()
     except Exception as error:  # noqa: BLE001 - the story is told without it
         return f"nothing more can be told: {error}"
+
+
+def _entry(outcome: Outcome, machines: int) -> Entry:
+    run, faults = outcome.run, frozenset(outcome.happened)
+    return Entry(
+        seed=run.seed,
+        number=run.number,
+        faults=faults,
+        machines=machines,
+        status=outcome.status,
+        broken=len(outcome.broken),
+    )

@@ -126,6 +126,11 @@ class Execution:
             self._story.tell(f"BROKEN  {one}")
         return Outcome(self._run, self._story, tuple(self._happened), status, tuple(broken))
 
+    @property
+    def machines(self) -> int:
+        """How many machines were made for it."""
+        return sum(len(self._world.lives_of(stack)) for stack in self._stacks)
+
     def explain(self) -> str:
         """Return what the clouds hold and what Liftoff believes, in words."""
         found = []

@@ -1,8 +1,11 @@
 """The schedules of the campaign, and a short campaign as part of `make test`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.campaign.campaign import carry_out
+from tests.campaign.ledger import Entry, Ledger
 from tests.campaign.schedule import MOMENTS, SLOW, Fault, schedule
 from tests.campaign.world import World
 
@@ -29,9 +32,21 @@ def test_a_quick_campaign_has_no_fault_that_takes_minutes() -> None:
     assert not SLOW & {injection.fault for run in runs for injection in run.injections}
 
 
+def test_a_campaign_that_is_gone_on_with_counts_each_run_once(tmp_path: Path) -> None:
+    file = tmp_path / "campaign.jsonl"
+    Ledger(file).note(Entry(seed=1, number=0, faults=frozenset({Fault.STORM}), machines=2, status="failed", broken=0))
+    again = Ledger(file)
+    assert (again.has(1, 0), again.has(1, 1), again.has(2, 0)) == (True, False, False)
+    again.note(Entry(seed=1, number=1, faults=frozenset(Fault), machines=1, status="succeeded", broken=1))
+    assert Ledger(file).summary() == "2 runs of seed 1: 3 machines, 1 broke an invariant"
+    rows = Ledger(file).table().splitlines()
+    assert f"| {Fault.STORM} | 2 | 1 | 1 | 0 | 1 |" in rows
+    assert f"| {Fault.CANCELLED} | 1 | 1 | 0 | 0 | 1 |" in rows
+
+
 @pytest.mark.engine
 def test_no_fault_of_a_short_campaign_breaks_an_invariant(world: World) -> None:
     runs = [schedule(SEED, number, quick=True) for number in range(RUNS)]
     report = carry_out(world, runs, at_once=RUNS, leases=False)
     assert not report.broken, "\n\n".join(report.broken)
-    assert report.ledger.runs == RUNS
+    assert len(report.outcomes) == RUNS

@@ -55,6 +55,32 @@ def test_an_answer_holds_for_a_moment_unless_something_has_happened() -> None:
     play(story)
 
 
+def test_the_next_answer_is_made_while_one_that_is_not_fresh_is_told() -> None:
+    clock, made = Clock(), 0
+    recent = RecentAnswers(Bell(), clock)
+    going_on = threading.Event()
+    going_on.set()
+
+    def make() -> bytes:
+        nonlocal made
+        assert going_on.wait(20)
+        made += 1
+        return str(made).encode()
+
+    async def story() -> None:
+        assert await recent.of("launch-1", make) == b"1"
+        clock.now += 0.5
+        going_on.clear()
+        assert [await recent.of("launch-1", make) for _ in range(3)] == [b"1"] * 3
+        clock.now += 0.6
+        waits = asyncio.ensure_future(recent.of("launch-1", make))
+        await asyncio.sleep(0)
+        going_on.set()
+        assert (await waits, made) == (b"2", 2)
+
+    play(story)
+
+
 def test_who_asks_at_the_same_time_is_told_the_same_and_who_asks_after_news_is_told_those() -> None:
     bell, going_on, made = Bell(), threading.Event(), 0
     recent = RecentAnswers(bell)

@@ -1,6 +1,9 @@
 """The provider as the engine sees it, over real gRPC: check by property, previews with unknowns, replace or update."""
 
 import json
+import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -203,3 +206,13 @@ def test_the_schema_has_every_resource_with_its_secrets_and_replacements() -> No
     machine = schema["resources"]["liftoff:index:LocalMachine"]
     assert "willReplaceOnChanges" not in machine["inputProperties"]["memoryBytes"]
     assert set(machine["requiredInputs"]) >= {"name", "userData", "memoryBytes"}
+
+
+def test_the_plugin_ends_when_its_engine_has_died_without_a_word() -> None:
+    # A shell stands for the engine; what it has started keeps its standard output open.
+    plugin = f"{shlex.quote(sys.executable)} -m provider 127.0.0.1:1 & wait"
+    with subprocess.Popen(["sh", "-c", plugin], stdout=subprocess.PIPE) as engine:
+        assert engine.stdout is not None
+        assert int(engine.stdout.readline()) > 0
+        engine.kill()
+        assert engine.communicate(timeout=30)[0] == b""
