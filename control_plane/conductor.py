@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -17,25 +17,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from automation import backend, market, plan, repair, stack_file, takedown
 from automation import launch as launching
 from automation.checks.before_launch import BeforeLaunch
-from automation.errors import LOCKED, OF_THIS_HOST, Kind, LaunchFailure, Stopped
-from automation.failover import Blocks, made_nothing
+from automation.errors import LOCKED, OF_THIS_HOST, Kind, Stopped
+from automation.failover import Blocks
 from automation.journal import redact
 from automation.launch import LaunchRequest, LaunchResult, Recorded
 from automation.offers import Offer
 from automation.policy import settings as policy
 from automation.preview.gate import Gate
 from automation.prices import live
-from automation.session import Interrupts, Reporter
-from automation.stages import MACHINE_TYPES, MAKES, Event
+from automation.session import Interrupts
 from automation.takedown import Cleanup
-from control_plane import own_stack, tracing
+from control_plane import own_stack, recorded_error, tracing
 from control_plane.audience import Audience
+from control_plane.listener import Listener
 from control_plane.own_stack import OwnStack
 from control_plane.project import Template
 from control_plane.request import LOCAL_OFFER, LaunchAsked
 from control_plane.store.launches import Launch, Launches
 from control_plane.store.nodes import NOT_TAKEN_DOWN, Node, Nodes
-from provider.status import Stage, Status, added_lines, parse_log
+from provider.status import Stage, Status
 
 _LOCK_SECONDS: Final = 240.0
 """How long the engine of a server that died may take to finish what was in flight."""
@@ -45,9 +45,6 @@ _WAITS: Final = 30
 _WAIT_SECONDS: Final = 10.0
 """How often, and after how long, a launch goes on that found this host's disk full, or a state cut off by that."""
 _LOOK_SECONDS: Final = 1.0
-_SPEAK_SECONDS: Final = 0.2
-_NODE_LINES: Final = 200
-"""So many lines of a node's log are remembered, more than the end of it that a failure brings."""
 
 _Result = TypeVar("_Result")
 
@@ -91,7 +88,7 @@ class Conductor:
     def _work_on(self, launch: Launch) -> None:
         launch_id = launch.id
         audience = self._audience
-        listener = _Listener(self._launches, launch_id, audience.reporter if audience else None)
+        listener = Listener(self._launches, launch_id, audience.reporter if audience else None)
         with self._interrupts_of(launch_id) as interrupts:
             try:
                 self._carry_out(launch, listener, interrupts)
@@ -102,7 +99,7 @@ class Conductor:
                     # Whoever waits for the engine of a dead server stops to wait when the launch is cancelled.
                     self._end_cancelled(launch_id, listener)
                 else:
-                    self._end_failed(launch_id, _plain_stop(error))
+                    self._end_failed(launch_id, recorded_error.of_stop(error))
             except SQLAlchemyError:
                 # The database is away, which is no end of a launch: it is begun again once it answers.
                 raise
@@ -114,12 +111,12 @@ class Conductor:
                 hint = "look into the server's log; what the launch had made is listed by its stack"
                 if audience is not None:
                     audience.ended = Stopped(Kind.UNKNOWN, "internal", message, hint)
-                self._end_failed(launch_id, _problem(Kind.UNKNOWN, "internal", message, hint))
+                self._end_failed(launch_id, recorded_error.make(Kind.UNKNOWN, "internal", message, hint))
 
     def take_down(self, launch_id: str) -> None:
         """Delete everything that a launch has made; call it again where it could not be finished."""
         node = self._nodes.of_launch(launch_id)
-        listener = _Listener(self._launches, launch_id)
+        listener = Listener(self._launches, launch_id)
         left = self._delete(self._launches.get(launch_id), listener, Interrupts())
         if node is None:
             return
@@ -129,7 +126,7 @@ class Conductor:
         else:
             self._nodes.set_state(node.id, "gone", "taken down")
 
-    def _carry_out(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> None:
+    def _carry_out(self, launch: Launch, listener: Listener, interrupts: Interrupts) -> None:
         asked = LaunchAsked.model_validate(launch.request)
         own = None if launch.stack is None else OwnStack.model_validate(launch.stack)
         if own is not None and self._superseded(launch, own):
@@ -181,7 +178,7 @@ class Conductor:
         launch: Launch,
         asked: LaunchAsked,
         request: LaunchRequest,
-        listener: "_Listener",
+        listener: Listener,
         interrupts: Interrupts,
         *,
         why: str,
@@ -214,7 +211,7 @@ class Conductor:
             self._end(launch.id, asked, offer, last, listener)
 
     def _carry_out_own(
-        self, launch: Launch, asked: LaunchAsked, own: OwnStack, listener: "_Listener", interrupts: Interrupts
+        self, launch: Launch, asked: LaunchAsked, own: OwnStack, listener: Listener, interrupts: Interrupts
     ) -> None:
         """Bring a person's own stack to its settings."""
         request = own.request
@@ -240,7 +237,7 @@ class Conductor:
             if begun or error.kind is Kind.CANCELLED:
                 # What stops it has made nothing; it, or whoever began it, may have.
                 cleanup = _unlocked(lambda: launching.take_back(request, recorded, listener, interrupts), interrupts)
-            self._end_own(launch.id, _plain_stop(error), cleanup, cancelled=error.kind is Kind.CANCELLED)
+            self._end_own(launch.id, recorded_error.of_stop(error), cleanup, cancelled=error.kind is Kind.CANCELLED)
             if self._audience is not None:
                 self._audience.ended = error
             return
@@ -248,7 +245,7 @@ class Conductor:
             self._audience.ended = result
         if result.failure is not None:
             cancelled = result.failure.kind is Kind.CANCELLED
-            self._end_own(launch.id, _plain(result.failure), result.cleanup, cancelled=cancelled)
+            self._end_own(launch.id, recorded_error.of_failure(result.failure), result.cleanup, cancelled=cancelled)
 
     def _end_own(
         self, launch_id: str, error: dict[str, Any], cleanup: Cleanup | None, *, cancelled: bool = False
@@ -276,7 +273,7 @@ class Conductor:
         return Gate() if policy.exists(request.project) else None
 
     def _plan_left(
-        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener", why: str
+        self, launch: Launch, asked: LaunchAsked, request: LaunchRequest, listener: Listener, why: str
     ) -> "_Todo":
         if not launch.plan:
             found = self._find(asked, request, listener)
@@ -293,7 +290,7 @@ class Conductor:
         left = (*first, *(offer for offer in offers if offer not in known))
         return _Todo(left, begun=bool(done), again=bool(first))
 
-    def _find(self, asked: LaunchAsked, request: LaunchRequest, listener: "_Listener") -> Sequence[Offer]:
+    def _find(self, asked: LaunchAsked, request: LaunchRequest, listener: Listener) -> Sequence[Offer]:
         if asked.provider == "local":
             return (LOCAL_OFFER,)
         wanted = asked.wanted()
@@ -309,14 +306,14 @@ class Conductor:
             )
         return found.offers
 
-    def _end(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult, listener: "_Listener") -> None:
+    def _end(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult, listener: Listener) -> None:
         if last.failure is None:
             if not self._registered(launch_id, asked, offer, last):
                 self._end_cancelled(launch_id, listener)
         elif last.failure.kind is Kind.CANCELLED:
             self._end_cancelled(launch_id, listener)
         else:
-            self._end_failed(launch_id, _plain(last.failure))
+            self._end_failed(launch_id, recorded_error.of_failure(last.failure))
 
     def _registered(self, launch_id: str, asked: LaunchAsked, offer: Offer, last: LaunchResult) -> bool:
         """Register a launch's node; return False where somebody cancelled it in the moment in which it was ready."""
@@ -329,25 +326,25 @@ class Conductor:
         errors = [attempt.error for attempt in self._launches.attempts_of(launch_id) if attempt.error is not None]
         if errors:
             return dict(errors[-1])
-        return _problem(
+        return recorded_error.make(
             Kind.CAPACITY,
             "nothing_tried",
             "no offer could be tried: the attempts say why",
             "try again later, or allow more offers",
         )
 
-    def _end_cancelled(self, launch_id: str, listener: "_Listener") -> None:
-        self._end_running_attempt(launch_id, _problem(Kind.CANCELLED, "cancelled", "cancelled", ""))
+    def _end_cancelled(self, launch_id: str, listener: Listener) -> None:
+        self._end_running_attempt(launch_id, recorded_error.make(Kind.CANCELLED, "cancelled", "cancelled", ""))
         left = self._delete_made(launch_id, listener)
         if left:
-            error = _problem(Kind.UNKNOWN, "left_behind", left, "Liftoff goes on trying to delete it")
+            error = recorded_error.make(Kind.UNKNOWN, "left_behind", left, "Liftoff goes on trying to delete it")
             self._launches.end(launch_id, "failed", left, error)
         else:
             self._launches.end(launch_id, "cancelled", "cancelled; nothing is left")
 
     def _end_failed(self, launch_id: str, error: dict[str, Any]) -> None:
         self._end_running_attempt(launch_id, error)
-        left = self._delete_made(launch_id, _Listener(self._launches, launch_id))
+        left = self._delete_made(launch_id, Listener(self._launches, launch_id))
         self._launches.end(launch_id, "failed", _with_left(str(error["message"]), left), error)
 
     def _end_running_attempt(self, launch_id: str, error: dict[str, Any]) -> None:
@@ -355,7 +352,7 @@ class Conductor:
             if attempt.state == "running":
                 self._launches.end_attempt(launch_id, attempt.number, error)
 
-    def _delete_made(self, launch_id: str, listener: "_Listener") -> str:
+    def _delete_made(self, launch_id: str, listener: Listener) -> str:
         """Delete what a launch that came to no node has made; return what is left and why, or nothing."""
         launch = self._launches.get(launch_id)
         tried = any(attempt.state != "skipped" for attempt in self._launches.attempts_of(launch_id))
@@ -364,7 +361,7 @@ class Conductor:
             return ""
         return self._delete(launch, listener, Interrupts())
 
-    def _delete(self, launch: Launch, listener: "_Listener", interrupts: Interrupts) -> str:
+    def _delete(self, launch: Launch, listener: Listener, interrupts: Interrupts) -> str:
         """Delete what is in a launch's stack, and stack and folder with it unless they are a person's own.
 
         Returns:
@@ -401,7 +398,7 @@ class Conductor:
             self._template.forget(launch.id)
         return ""
 
-    def _mend_state(self, launch: Launch, listener: "_Listener") -> None:
+    def _mend_state(self, launch: Launch, listener: Listener) -> None:
         """Take a state that was cut off (full disk, lost host) from its last copy; its machine is found by its tags."""
         site = self._template.site_of(launch)
         # That of a person's own stack is theirs to mend: liftoff repair. Whoever holds a lock writes the state again.
@@ -449,109 +446,6 @@ class _Todo:
     again: bool
 
 
-class _Listener:
-    """Keeps what happens to one launch."""
-
-    def __init__(self, launches: Launches, launch_id: str, reporter: Reporter | None = None) -> None:
-        self._launches = launches
-        self._id = launch_id
-        self._reporter = reporter
-        self._number = 0
-        self._spoke = 0.0
-        self._shown: Status | None = None
-        self._least = 0.0
-        self._going_on: Offer | None = None
-        self._node_log: list[str] = []
-        self._offer: Offer | None = None
-        self._began = 0.0
-
-    def go_on_from(self, percent: float, offer: Offer) -> None:
-        """Tell nothing of an offer that was told before its server died."""
-        self._least, self._going_on = percent, offer
-
-    def status(self, status: Status, elapsed: float) -> None:
-        """Keep how far it is; of many in a moment only the first, but each new stage."""
-        if self._reporter is not None:
-            self._reporter.status(status, elapsed)
-        if status.percent < self._least:
-            return
-        now = time.monotonic()
-        same_stage = self._shown is not None and self._shown.stage is status.stage
-        if same_stage and now - self._spoke < _SPEAK_SECONDS:
-            return
-        self._shown, self._spoke = status, now
-        self._launches.set_status(self._id, status)
-
-    def note(self, text: str) -> None:
-        """Keep a decision."""
-        if self._reporter is not None:
-            self._reporter.note(text)
-        self._launches.note(self._id, redact(text))
-
-    def skipped(self, offer: Offer, reason: str) -> None:
-        """Keep that an offer is not tried."""
-        self._launches.skip_attempt(self._id, offer, reason)
-
-    def trying(self, offer: Offer) -> None:
-        """Keep which offer is tried."""
-        if offer != self._going_on:
-            self._least = 0.0
-        self._number = self._launches.start_attempt(self._id, offer)
-        self._offer, self._began = offer, self._launches.attempts_of(self._id)[-1].started_at or time.time()
-
-    def happened(self, event: Event) -> None:
-        """Keep what the engine says."""
-        if event.type in MACHINE_TYPES:
-            self._keep_machine(event)
-        node_lines = parse_log(event.message) if event.kind == "diagnostic" and event.ephemeral else None
-        if node_lines:
-            lines = [redact(line) for line in node_lines]
-            self._node_log = [*self._node_log, *lines][-_NODE_LINES:]
-            self._launches.log(self._id, "node", lines)
-        elif event.kind == "diagnostic" and not event.ephemeral:
-            self._launches.log(self._id, "engine", redact(event.message).splitlines())
-        elif event.kind in {"pre", "failed"} and event.op not in {"", "same"}:
-            done = "failed to" if event.kind == "failed" else "will"
-            self._launches.log(self._id, "engine", [f"{event.name}: {done} {event.op}"])
-
-    def _keep_machine(self, event: Event) -> None:
-        machines = self._launches.machines
-        if event.op.startswith("delete"):
-            if event.kind == "outputs":
-                machines.gone(self._id)
-        elif self._offer is None or event.kind != "pre":
-            return
-        elif event.op in MAKES:
-            machines.asked(self._id, self._number, self._offer.price)
-        else:
-            machines.exists(self._id, self._number, self._offer.price, self._began)
-
-    def never_made(self) -> None:
-        """Keep that the machine that was asked for last has cost nothing."""
-        self._launches.machines.refused(self._id)
-
-    def cleared(self) -> None:
-        """Keep that nothing of what was tried is left."""
-        self._launches.machines.gone(self._id)
-
-    def tried(self, offer: Offer, failure: LaunchFailure | None) -> None:
-        """Keep how it went."""
-        if failure is not None and made_nothing(offer, failure):
-            self._launches.machines.refused(self._id)
-        if failure is not None and failure.log:
-            # The end of it was told while it was written.
-            last = added_lines(self._node_log, [redact(line) for line in failure.log])
-            self._launches.log(self._id, "node", last)
-        self._node_log = []
-        self._launches.end_attempt(self._id, self._number, _plain(failure) if failure else None)
-        # The next try of the same offer is a new one.
-        self._going_on = None
-
-    def gave_up(self) -> None:
-        """Keep that no further offer is to be tried, though there are some."""
-        self._launches.end_plan(self._id)
-
-
 def _refuse_cancelled(launch: Launch) -> None:
     """Begin nothing of a launch that somebody cancelled before its command died."""
     if launch.status == "cancelling":
@@ -594,22 +488,6 @@ def _node(launch_id: str, asked: LaunchAsked, offer: Offer, outputs: dict[str, A
         idle_since=None,
         ended_at=None,
     )
-
-
-def _problem(kind: Kind, code: str, message: str, hint: str) -> dict[str, Any]:
-    return {"kind": kind.title, "code": code, "stage": "", "resource": "", "message": message, "hint": hint, "log": []}
-
-
-def _plain_stop(error: Stopped) -> dict[str, Any]:
-    return _problem(error.kind, error.code, redact(str(error)), error.hint)
-
-
-def _plain(failure: LaunchFailure) -> dict[str, Any]:
-    found = asdict(failure)
-    kept = {name: found[name] for name in ("code", "resource", "message", "hint")}
-    texts = {name: redact(str(value)) for name, value in kept.items()}
-    log_lines = [redact(line) for line in failure.log]
-    return {"kind": failure.kind.title, "stage": failure.stage.title, **texts, "log": log_lines}
 
 
 def _with_left(message: str, left: str) -> str:

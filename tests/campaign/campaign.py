@@ -62,7 +62,7 @@ def carry_out(
         leases: kill the server for good at the end, and look what the leases alone leave.
         settle_seconds: how long it may take until nothing is left that nobody owns.
     """
-    report, lock, taking = Report(), threading.Lock(), threading.Lock()
+    report, lock, taking, ended = Report(), threading.Lock(), threading.Lock(), threading.Event()
 
     def one(run: Run) -> None:
         execution = Execution(run, world, settle_seconds)
@@ -71,6 +71,9 @@ def carry_out(
         except Exception as error:  # noqa: BLE001 - what a run dies of is told as its story
             broken = Broken("the campaign goes on", f"{type(error).__name__}: {error}")
             outcome = Outcome(run, execution._story, tuple(execution._happened), "unended", (broken,))
+        if ended.is_set():
+            # The world has gone from under it.
+            return
         with lock:
             report.outcomes.append(outcome)
         if ledger is not None:
@@ -89,7 +92,7 @@ def carry_out(
         while True:
             with taking:
                 run = next(waiting, None)
-            if run is None:
+            if run is None or ended.is_set():
                 return
             one(run)
 
@@ -99,6 +102,7 @@ def carry_out(
         list(pool.map(lambda _: work(), range(at_once)))
     finally:
         # Whoever is interrupted waits for no run.
+        ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
     if leases:
         report.leases = after_leases(world)
