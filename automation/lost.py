@@ -7,7 +7,9 @@ each create, which a create of the next engine does not know. So whoever asks ag
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from automation import stack_file
@@ -32,9 +34,7 @@ def find(session: Session) -> tuple[str, ...]:
     Raises:
         Stopped: the cloud can't be asked, or the state can't be read.
     """
-    found: list[str] = []
-    _each(session, lambda _, machine: found.append(machine.id))
-    return tuple(found)
+    return tuple(machine.id for machine in _Search(session).unknown())
 
 
 def delete(session: Session, *, patient: bool = False) -> tuple[str, ...]:
@@ -48,16 +48,16 @@ def delete(session: Session, *, patient: bool = False) -> tuple[str, ...]:
         Stopped: the cloud can't be asked, or the state can't be read.
     """
     deleted: list[str] = []
-
-    def remove(cloud: "Cloud", machine: "Machine") -> None:
-        session.reporter.note(f"Deleting {machine.id}, which no state knows")
-        cloud.delete(machine)
-        deleted.append(machine.id)
-
-    end = time.monotonic() + (_LISTED_SECONDS if patient else 0.0)
-    while _each(session, remove) and time.monotonic() < end and session.interrupts.count < 2:
+    search = _Search(session)
+    end = time.monotonic() + (_LISTED_SECONDS if patient and search.is_at_cloud else 0.0)
+    while True:
+        for machine in search.unknown():
+            session.reporter.note(f"Deleting {machine.id}, which no state knows")
+            search.delete(machine)
+            deleted.append(machine.id)
+        if time.monotonic() >= end or session.interrupts.count >= 2:
+            return tuple(deleted)
         time.sleep(_AGAIN_SECONDS)
-    return tuple(deleted)
 
 
 def delete_if_listed(session: Session) -> None:
@@ -81,26 +81,56 @@ def known(session: Session) -> set[str]:
     return {resource.id for resource in found.resources}
 
 
-def _each(session: Session, act: Callable[["Cloud", "Machine"], None]) -> bool:
-    """Do something with each machine that the state does not know; tell whether the stack is at a cloud at all."""
-    # They need the SDKs, which nothing else on the way to a launch does.
-    from automation import sweep
-    from automation.checks import stack_values
-    from components import tags
+class _Search:
+    """A stack's cloud, asked for machines that the stack's state does not know; the state is read once."""
 
-    values = stack_values.of_clouds(session.project, session.stack)
-    provider, region = values.get("provider"), values.get("region")
-    if provider not in _CLOUDS:
-        # A machine of this host goes by its name: the next create, or delete, finds it.
-        return False
-    marks = tags.of_stack(stack_file.project_name(session.project), session.stack)
-    try:
-        cloud = sweep.connect(provider, region, values.environment(os.environ))
-        found = cloud.machines(marks)
-        for machine in sweep.without(found, known(session)) if found else ():
-            act(cloud, machine)
-    except Refused as error:
-        text = f"what {provider} has of stack {session.stack!r} can't be looked up: {error.code}: {error}"
-        hint = f"look there for machines with the tag liftoff-stack={session.stack}, and delete them"
-        raise Stopped(Kind.UNKNOWN, "pending_unknown", text, hint) from error
-    return True
+    def __init__(self, session: Session) -> None:
+        # It needs what nothing else on the way to a launch does.
+        from automation.checks import stack_values
+
+        self._session = session
+        self._values = stack_values.of_clouds(session.project, session.stack)
+
+    @property
+    def is_at_cloud(self) -> bool:
+        """Whether there is a cloud to ask; a machine of this host goes by its name, and the next create finds it."""
+        return self._values.get("provider") in _CLOUDS
+
+    def unknown(self) -> Sequence["Machine"]:
+        """Return the machines that carry the stack's tags, and that its state does not know."""
+        if not self.is_at_cloud:
+            return ()
+        from automation import sweep
+        from components import tags
+
+        marks = tags.of_stack(stack_file.project_name(self._session.project), self._session.stack)
+        with self._refusals():
+            found = self._cloud.machines(marks)
+            return sweep.without(found, self._known) if found else ()
+
+    def delete(self, machine: "Machine") -> None:
+        """Delete one of them."""
+        with self._refusals():
+            self._cloud.delete(machine)
+
+    @cached_property
+    def _cloud(self) -> "Cloud":
+        from automation import sweep
+
+        return sweep.connect(
+            self._values.get("provider"), self._values.get("region"), self._values.environment(os.environ)
+        )
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return known(self._session)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except Refused as error:
+            provider, stack = self._values.get("provider"), self._session.stack
+            text = f"what {provider} has of stack {stack!r} can't be looked up: {error.code}: {error}"
+            hint = f"look there for machines with the tag liftoff-stack={stack}, and delete them"
+            raise Stopped(Kind.UNKNOWN, "pending_unknown", text, hint) from error
