@@ -8,7 +8,6 @@ import typer
 
 from automation import affected as finding
 from automation import views
-from automation.errors import Stopped
 
 
 def affected(
@@ -24,11 +23,8 @@ def affected(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Name the stacks that a change in git may affect."""
-    try:
+    with views.exits(views.choose(as_json=as_json)):
         found = finding.find(project, base or None, head)
-    except Stopped as error:
-        views.choose(as_json=as_json).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     stacks = {name: provider for name, provider in found.stacks.items() if not (clouds and provider == "local")}
     if as_json:
         matrix = [{"stack": name, "provider": provider} for name, provider in stacks.items()]

@@ -58,15 +58,12 @@ def update_(
 ) -> None:
     """Read prices and regions from the clouds and write them into the catalog."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         providers = _providers(provider or [])
         folder = None if check else target()
         outcome = look(sources(providers), dt.datetime.now(tz=dt.UTC).date(), view.note)
         if folder is not None:
             _write(folder, outcome)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     _show(outcome, folder, as_json=json_lines)
     raise typer.Exit(1 if check and outcome.refresh.changes else 0)
 

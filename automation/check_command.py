@@ -38,12 +38,9 @@ def check(
     json_lines: Annotated[bool, typer.Option("--json", help="Write one JSON object per line.")] = False,
 ) -> None:
     """Say what a launch needs of credentials, permissions, quota and bucket, and does not have."""
-    try:
+    with views.exits(views.choose(as_json=json_lines)):
         asked = survey.Asked(_clouds(provider or []), tuple(region or ()), tuple(instance_type or ()), market)
         found = survey.survey(project, stack, asked)
-    except Stopped as error:
-        views.choose(as_json=json_lines).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     kind = worst(found)
     if json_lines:
         _write(found, kind, stack)

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from automation import backend, completions, errors, github, outputs, server_options, takedown, views
+from automation import backend, completions, github, outputs, server_options, takedown, views
 from automation.checks.quota import TOO_LOW
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
@@ -101,7 +101,7 @@ def launch(
     """Bring up a node and wait until its endpoint has answered."""
     view = github.told(views.choose(as_json=json_lines), os.environ)
     ask = _never_ask if non_interactive else _ask_if_somebody_is_there
-    try:
+    with views.exits(view):
         server_options.refuse_others(ctx, server)
         if server:
             from control_plane import server_launch
@@ -138,8 +138,6 @@ def launch(
             result = stack_launch.of_settings(request, Audience(view, _interrupts(), gate))
         talk = "" if result.failure else _talk(stack, result.outputs)
         view.launched(result, talk)
-    except Stopped as error:
-        _stop(view, error)
     raise typer.Exit(result.failure.kind.exit_code if result.failure else 0)
 
 
@@ -161,7 +159,7 @@ def destroy(
 ) -> None:
     """Delete everything that a stack or a launch has made, and look that it is gone."""
     view = github.told(views.choose(as_json=json_lines), os.environ)
-    try:
+    with views.exits(view):
         # A stack is this host's own, whichever server is named for other commands.
         server_options.refuse_others(ctx, server if job else "")
         if job is not None:
@@ -171,11 +169,9 @@ def destroy(
                 typer.confirm(f"Delete everything that {job} has made?", abort=True)
             where = (server, token_file, database)
             raise typer.Exit(server_launch.destroy(where, job, view, as_json=json_lines, detach=detach))
-    except Stopped as error:
-        _stop(view, error)
     if not (yes or json_lines) and sys.stdin.isatty():
         typer.confirm(f"Delete everything in stack {stack}?", abort=True)
-    try:
+    with views.exits(view):
         with view:
             result = takedown.destroy(project, stack, view, _interrupts(), remove=remove)
         if result.failure is None and not result.left:
@@ -183,8 +179,6 @@ def destroy(
 
             stack_launch.gone(project, stack)
         view.destroyed(result)
-    except Stopped as error:
-        _stop(view, error)
     if result.failure is not None:
         raise typer.Exit(result.failure.kind.exit_code)
     raise typer.Exit(Kind.UNKNOWN.exit_code if result.left else 0)
@@ -203,10 +197,8 @@ def outputs_(
 ) -> None:
     """Show a node's endpoint and how to talk to it."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         found = outputs.read(project, stack, name, show_secrets=show_secrets or curl)
-    except Stopped as error:
-        _stop(view, error)
     if curl:
         print(outputs.curl_config(found, outputs.certificate_file(stack, found)))
     elif name is not None:
@@ -224,10 +216,8 @@ def outputs_(
 
 def env() -> None:
     """Write `export` lines with which `pulumi` by hand works on the same stacks: eval "$(liftoff env)"."""
-    try:
+    with views.exits(views.choose(as_json=False)):
         lines = list(backend.shell_lines(os.environ))
-    except Stopped as error:
-        _stop(views.choose(as_json=False), error)
     print("\n".join(lines))
 
 
@@ -253,10 +243,8 @@ def weights_push(
     from automation import push
 
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         push.run(folder, uri, push.Where(project, stack, endpoint_url, region, ca_bundle), as_json=json_lines)
-    except Stopped as error:
-        _stop(view, error)
 
 
 def _refuse_choice_without_offers(*choices: object) -> None:
@@ -372,8 +360,3 @@ def _interrupts() -> Interrupts:
     signal.signal(signal.SIGINT, press)
     signal.signal(signal.SIGTERM, press)
     return interrupts
-
-
-def _stop(view: views.View, error: errors.Stopped) -> NoReturn:
-    view.stopped(error)
-    raise typer.Exit(error.kind.exit_code)

@@ -11,7 +11,6 @@ from automation import drift as looking
 from automation import views
 from automation.difference import Difference
 from automation.drift import DriftResult
-from automation.errors import Stopped
 from automation.journal import redact
 from automation.session import Interrupts
 
@@ -33,11 +32,8 @@ def drift(
 ) -> None:
     """Say what of a stack was changed from outside or is gone; nothing is changed or written."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         result = looking.look(project, stack, view, Interrupts())
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     lines = records(result) if json_lines else sentences(result)
     for line in lines:
         print(redact(line))

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from automation import views
-from automation.errors import Stopped
 from automation.github_threads import Threads
 
 app = typer.Typer(help="Comments and issues that workflows keep up to date.", no_args_is_help=True)
@@ -43,9 +42,5 @@ def issue(
 
 
 def _do(work: Callable[[Threads], str]) -> None:
-    try:
-        with Threads() as threads:
-            typer.echo(work(threads))
-    except Stopped as error:
-        views.choose(as_json=False).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
+    with views.exits(views.choose(as_json=False)), Threads() as threads:
+        typer.echo(work(threads))

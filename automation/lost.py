@@ -16,6 +16,7 @@ from automation import stack_file
 from automation.cloud_api.refused import Refused
 from automation.errors import Kind, Stopped
 from automation.session import Session
+from automation.worker import Result
 
 if TYPE_CHECKING:
     from automation.sweep import Cloud, Machine
@@ -37,18 +38,19 @@ def find(session: Session) -> tuple[str, ...]:
     return tuple(machine.id for machine in _Search(session).unknown())
 
 
-def delete(session: Session, *, patient: bool = False) -> tuple[str, ...]:
+def delete(session: Session, state: Result | None = None, *, patient: bool = False) -> tuple[str, ...]:
     """Delete the stack's machines that its state does not know, and return their ids.
 
     Args:
         session: the stack's; nothing else may work on it.
+        state: what it was just found to hold (`resources`); None reads it.
         patient: a create may just have been asked for: look more than once.
 
     Raises:
         Stopped: the cloud can't be asked, or the state can't be read.
     """
     deleted: list[str] = []
-    search = _Search(session)
+    search = _Search(session, state)
     end = time.monotonic() + (_LISTED_SECONDS if patient and search.is_at_cloud else 0.0)
     while True:
         for machine in search.unknown():
@@ -60,10 +62,10 @@ def delete(session: Session, *, patient: bool = False) -> tuple[str, ...]:
         time.sleep(_AGAIN_SECONDS)
 
 
-def delete_if_listed(session: Session) -> None:
+def delete_if_listed(session: Session, state: Result) -> None:
     """Delete them where the cloud can be asked; elsewhere say so and go on: nothing tells that there are any."""
     try:
-        delete(session)
+        delete(session, state)
     except Stopped as error:
         session.reporter.note(f"{error}; {error.hint}")
 
@@ -74,21 +76,25 @@ def known(session: Session) -> set[str]:
     Raises:
         Stopped: the state can't be read.
     """
-    found = session.run("resources", _SECONDS)
+    return _ids(session.stack, session.run("resources", _SECONDS))
+
+
+def _ids(stack: str, found: Result) -> set[str]:
     if not found.ok and found.error != "StackNotFoundError":
-        text = f"the state of stack {session.stack!r} can't be read: {found.text}"
-        raise Stopped(Kind.UNKNOWN, "state_unreadable", text, f"liftoff repair --stack {session.stack}")
+        text = f"the state of stack {stack!r} can't be read: {found.text}"
+        raise Stopped(Kind.UNKNOWN, "state_unreadable", text, f"liftoff repair --stack {stack}")
     return {resource.id for resource in found.resources}
 
 
 class _Search:
     """A stack's cloud, asked for machines that the stack's state does not know; the state is read once."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, state: Result | None = None) -> None:
         # It needs what nothing else on the way to a launch does.
         from automation.checks import stack_values
 
         self._session = session
+        self._state = state
         self._values = stack_values.of_clouds(session.project, session.stack)
 
     @property
@@ -123,7 +129,7 @@ class _Search:
 
     @cached_property
     def _known(self) -> set[str]:
-        return known(self._session)
+        return known(self._session) if self._state is None else _ids(self._session.stack, self._state)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

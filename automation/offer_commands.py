@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from automation import completions, market, views
-from automation.errors import Stopped
 from automation.market import Found, Need
 from automation.offer_options import (
     CatalogPrices,
@@ -47,13 +46,10 @@ def offers(
 ) -> None:
     """List what a launch of a model would try, cheapest first."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         asked = wanted(provider, region, instance_type, gpu, max_price, market_)
         prices = live.choose(catalog_only=catalog_prices, say=view.note)
         found = market.find(Need(model, quantisation, max_model_len), asked, prices)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     if json_lines:
         for offer in found.offers:
             print(json.dumps({"type": "offer", **_record(offer, found)}))

@@ -22,13 +22,21 @@ def resolve(session: Session) -> Result:
         Stopped: the cloud can't be asked, or the state can't be written.
     """
     found = session.run("resources", _SECONDS)
-    if not found.ok or not found.pending:
-        return found
+    if found.ok and found.pending:
+        settle(session, found)
+    return found
+
+
+def settle(session: Session, found: Result) -> None:
+    """Do the same, where it is known what the state holds and that creates are pending in it.
+
+    Raises:
+        Stopped: the cloud can't be asked, or the state can't be written.
+    """
     names = ", ".join(stages.name_of(urn) for urn in found.pending)
     session.reporter.note(f"The engine did not see what became of {names}: looking for it in the cloud")
-    lost.delete(session, patient=True)
+    lost.delete(session, found, patient=True)
     done = session.run("forget", _SECONDS)
     if not done.ok:
         text = f"the state of stack {session.stack!r} can't be cleared of {names}: {done.text}"
         raise Stopped(Kind.UNKNOWN, "state_unwritable", text, "see what the text says")
-    return found

@@ -128,9 +128,9 @@ def launch(
         )
         if not record.begun:
             _refuse_used(session)
-        elif not pending.resolve(session).pending:
+        elif not (state := pending.resolve(session)).pending:
             # A state that could not be written says nothing of what was made.
-            lost.delete_if_listed(session)
+            lost.delete_if_listed(session, state)
         site = _Stack(session, request, config, record.watcher, gate, goes_on=record.goes_on)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
@@ -244,8 +244,10 @@ class _Stack:
 
     def _find_lost(self) -> None:
         """Delete a machine that was asked for and whose answer was lost, before anything else is asked for."""
-        if self._unsure and not pending.resolve(self._session).pending and not lost.delete(self._session, patient=True):
-            self._watcher.never_made()
+        if self._unsure:
+            state = pending.resolve(self._session)
+            if not state.pending and not lost.delete(self._session, state, patient=True):
+                self._watcher.never_made()
         self._unsure = False
 
 

@@ -8,7 +8,7 @@ import typer
 
 from automation import repair as repairing
 from automation import views
-from automation.errors import Kind, Stopped
+from automation.errors import Kind
 from automation.journal import redact
 from automation.session import Interrupts
 
@@ -30,11 +30,8 @@ def repair(
 ) -> None:
     """Restore a state that can't be read from its last copy, and make it say what there really is."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         done = repairing.repair(project, stack, view, Interrupts(), delete_unknown=delete_unknown)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     left = [machine for machine in done.unknown if machine not in done.deleted]
     if json_lines:
         told = {"operation": "repair", "ok": done.failure is None and not left, "stack": stack, "copy": done.copy}

@@ -69,8 +69,9 @@ def destroy(
     began = time.monotonic()
     with Session(project, stack, interrupts, reporter, launch_id) as session:
         # A machine that no state knows would keep its network from being deleted.
-        if not pending.resolve(session).pending:
-            lost.delete_if_listed(session)
+        state = pending.resolve(session)
+        if not state.pending:
+            lost.delete_if_listed(session, state)
         deleted, failure, left = take_down(session, remove=remove, on_event=on_event)
     again = f"liftoff destroy --stack {stack}"
     return DestroyResult(stack, round(time.monotonic() - began, 3), deleted, left, failure, again)
@@ -94,7 +95,7 @@ def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False
         return Cleanup("left", (), f"the stack's state can't be read: {found.text}", command)
     names = tuple(stages.name_of(resource.urn) for resource in found.resources)
     unseen = tuple(stages.name_of(urn) for urn in found.pending)
-    problem = _settle(session, unseen=bool(unseen), unsure=unsure)
+    problem = _settle(session, found, unsure=unsure)
     if problem:
         return Cleanup("left", names or unseen, problem, command)
     if not names and not unseen:
@@ -111,13 +112,13 @@ def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False
     return Cleanup("left", left or names, failure.message if failure else "the engine kept them in its state", command)
 
 
-def _settle(session: Session, *, unseen: bool, unsure: bool) -> str:
+def _settle(session: Session, state: Result, *, unsure: bool) -> str:
     """Find out what became of creates whose end nobody saw; return what could not be found out."""
     try:
-        if unseen:
-            pending.resolve(session)
+        if state.pending:
+            pending.settle(session, state)
         elif unsure:
-            lost.delete(session, patient=True)
+            lost.delete(session, state, patient=True)
     except Stopped as error:
         return f"{error}; {error.hint}"
     return ""

@@ -3,9 +3,12 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Protocol, Self
 
+import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -56,6 +59,16 @@ def choose(*, as_json: bool) -> View:
     if as_json:
         return JsonLines()
     return Terminal(Console()) if sys.stdout.isatty() else Plain()
+
+
+@contextmanager
+def exits(view: View) -> Iterator[None]:
+    """Show what stops a command, and end it with the exit code of its kind."""
+    try:
+        yield
+    except Stopped as error:
+        view.stopped(error)
+        raise typer.Exit(error.kind.exit_code) from error
 
 
 class JsonLines:

@@ -43,20 +43,16 @@ def status(
 ) -> None:
     """Tell how launches are: the latest, or one in full."""
     view = views.choose(as_json=json_lines)
-    try:
-        with plane.choose(server, token_file, database) as where:
-            if job is None:
-                _refuse_follow(follow)
-                _show_page(where.page(status_, limit, cursor), where, as_json=json_lines)
-                return
-            if follow:
-                inbox = Inbox()
-                with server_launch.interrupts(inbox):
-                    raise typer.Exit(server_launch.follow(where, job, inbox, view))
-            found = where.status(job)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
+    with views.exits(view), plane.choose(server, token_file, database) as where:
+        if job is None:
+            _refuse_follow(follow)
+            _show_page(where.page(status_, limit, cursor), where, as_json=json_lines)
+            return
+        if follow:
+            inbox = Inbox()
+            with server_launch.interrupts(inbox):
+                raise typer.Exit(server_launch.follow(where, job, inbox, view))
+        found = where.status(job)
     if json_lines:
         print(json.dumps({"type": "launch", **found}))
     else:
@@ -78,11 +74,8 @@ def logs(
     """Show what engine and node wrote during a launch."""
     view = views.choose(as_json=json_lines)
     try:
-        with plane.choose(server, token_file, database) as where:
+        with views.exits(view), plane.choose(server, token_file, database) as where:
             _write_log(where, job, source, follow=follow, as_json=json_lines)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     except KeyboardInterrupt:
         # The log is left, the launch is not touched.
         raise typer.Exit(Kind.CANCELLED.exit_code) from None
@@ -98,13 +91,10 @@ def cancel(
 ) -> None:
     """End a launch, and leave nothing of it in any cloud."""
     view = views.choose(as_json=json_lines)
-    try:
+    with views.exits(view):
         with plane.choose(server, token_file, database) as where:
             found = where.cancel(job)
         _refuse_succeeded(found, where)
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     if json_lines:
         print(json.dumps({"type": "launch", **found}))
     elif found["status"] == "cancelling":

@@ -49,12 +49,8 @@ def nodes(
     """List the nodes: price, cost, health, end; and how to ask one."""
     if ctx.invoked_subcommand is not None:
         return
-    try:
-        with plane.choose(server, token_file, database) as where:
-            found = where.nodes(state)
-    except Stopped as error:
-        views.choose(as_json=json_lines).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
+    with views.exits(views.choose(as_json=json_lines)), plane.choose(server, token_file, database) as where:
+        found = where.nodes(state)
     shown = [node for node in found if show_all or state == "gone" or node["state"] != "gone"]
     if json_lines:
         for node in shown:
@@ -78,13 +74,9 @@ def access(
 ) -> None:
     """Tell how a node is asked, without its key being seen in the list of processes."""
     view = views.choose(as_json=as_json)
-    try:
-        with plane.choose(server, token_file, database) as where:
-            found = _find(where.nodes(None), node, where)
-            told = where.access(found) if curl or show_secrets or as_json else {"certificate": "", "api_key": ""}
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
+    with views.exits(view), plane.choose(server, token_file, database) as where:
+        found = _find(where.nodes(None), node, where)
+        told = where.access(found) if curl or show_secrets or as_json else {"certificate": "", "api_key": ""}
     if curl:
         certificate = outputs.certificate_file(found["job_id"], told)
         print(outputs.curl_config({"apiKey": told["api_key"]}, certificate))

@@ -15,7 +15,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from automation import views
-from automation.errors import Stopped
 from control_plane.api import app
 from control_plane.registry import Registry
 from control_plane.services import Services, Settings
@@ -87,11 +86,8 @@ def serve(
         address_rate,
         sweep_seconds,
     )
-    try:
+    with views.exits(views.choose(as_json=as_json)):
         services = Services.open(settings)
-    except Stopped as error:
-        views.choose(as_json=as_json).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     registry = Registry(services)
     built = app.build(services)
     # What is there by now stays: it is not looked through again and again for what could be given back.

@@ -44,7 +44,7 @@ def sweep(
     view = views.choose(as_json=json_lines)
     interrupts = _interrupts()
     found = swept = 0
-    try:
+    with views.exits(view):
         with Own(database) as own:
             leftovers = sorted(left_folders(own), key=lambda leftover: leftover.name)
         for leftover in leftovers:
@@ -61,9 +61,6 @@ def sweep(
                 continue
             view.destroyed(result)
             swept += result.failure is None and not result.left
-    except Stopped as error:
-        view.stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     if json_lines:
         told = {"operation": "sweep", "ok": swept == found, "found": found, "deleted": swept, "dry_run": dry_run}
         print(json.dumps({"type": "result", **told}))

@@ -73,10 +73,7 @@ def revoke(
 
 
 def _tokens(url: str, *, as_json: bool) -> Tokens:
-    try:
+    with views.exits(views.choose(as_json=as_json)):
         database = Database(url or sqlite_url(places.state_folder() / "control-plane.sqlite"))
-    except Stopped as error:
-        views.choose(as_json=as_json).stopped(error)
-        raise typer.Exit(error.kind.exit_code) from error
     database.migrate()
     return Tokens(database)

@@ -80,7 +80,7 @@ def test_a_creation_whose_end_was_never_seen_is_settled_before_the_rest_goes(eng
     result = launch(project)
     assert result.cleanup is not None
     assert (result.cleanup.outcome, result.cleanup.resources) == ("removed", ("dev-machine",))
-    assert engine.asked == ["up", "resources", "resources", "forget", "destroy"]
+    assert engine.asked == ["up", "resources", "forget", "destroy"]
 
 
 def test_a_creation_that_cant_be_settled_is_not_called_gone(engine: Engine, project: Path) -> None:
