@@ -1,4 +1,4 @@
-"""Machines that a stack's cloud has and its state does not: looked for by their tags, and deleted.
+"""Machines, and idle addresses, that a stack's cloud has and its state does not: looked for by their tags, and deleted.
 
 A create whose answer was lost (a connection that was reset, a plugin or an engine that was killed, a state that could
 not be written) leaves such a machine. No token of ours can keep it from coming: the plugins send one of their own with
@@ -7,10 +7,10 @@ each create, which a create of the next engine does not know. So whoever asks ag
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from automation import stack_file
 from automation.cloud_api.refused import Refused
@@ -19,7 +19,7 @@ from automation.session import Session
 from automation.worker import Result
 
 if TYPE_CHECKING:
-    from automation.sweep import Cloud, Machine
+    from automation.sweep import Address, Cloud, Listed, Machine
 
 _SECONDS: Final = 120.0
 _CLOUDS: Final = frozenset({"aws", "azure", "gcp"})
@@ -28,18 +28,21 @@ _LISTED_SECONDS: Final = 15.0
 finds: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
 _AGAIN_SECONDS: Final = 2.0
 
+_Found = TypeVar("_Found", bound="Listed")
+
 
 def find(session: Session) -> tuple[str, ...]:
-    """Return the ids of the stack's machines that its state does not know.
+    """Return the ids of the stack's machines and idle addresses that its state does not know.
 
     Raises:
         Stopped: the cloud can't be asked, or the state can't be read.
     """
-    return tuple(machine.id for machine in _Search(session).unknown())
+    search = _Search(session)
+    return tuple(one.id for one in (*search.machines(), *search.addresses()))
 
 
 def delete(session: Session, state: Result | None = None, *, patient: bool = False) -> tuple[str, ...]:
-    """Delete the stack's machines that its state does not know, and return their ids.
+    """Delete the stack's machines that its state does not know, and return their ids; release such addresses, too.
 
     Args:
         session: the stack's; nothing else may work on it.
@@ -53,13 +56,17 @@ def delete(session: Session, state: Result | None = None, *, patient: bool = Fal
     search = _Search(session, state)
     end = time.monotonic() + (_LISTED_SECONDS if patient and search.is_at_cloud else 0.0)
     while True:
-        for machine in search.unknown():
+        for machine in search.machines():
             session.reporter.note(f"Deleting {machine.id}, which no state knows")
             search.delete(machine)
             deleted.append(machine.id)
         if time.monotonic() >= end or session.interrupts.count >= 2:
-            return tuple(deleted)
+            break
         time.sleep(_AGAIN_SECONDS)
+    for address in search.addresses():
+        session.reporter.note(f"Releasing {address.id}, which no state knows")
+        search.release(address)
+    return tuple(deleted)
 
 
 def delete_if_listed(session: Session, state: Result) -> None:
@@ -87,7 +94,7 @@ def _ids(stack: str, found: Result) -> set[str]:
 
 
 class _Search:
-    """A stack's cloud, asked for machines that the stack's state does not know; the state is read once."""
+    """A stack's cloud, asked for what the stack's state does not know; the state is read once."""
 
     def __init__(self, session: Session, state: Result | None = None) -> None:
         # It needs what nothing else on the way to a launch does.
@@ -102,22 +109,36 @@ class _Search:
         """Whether there is a cloud to ask; a machine of this host goes by its name, and the next create finds it."""
         return self._values.get("provider") in _CLOUDS
 
-    def unknown(self) -> Sequence["Machine"]:
+    def machines(self) -> Sequence["Machine"]:
         """Return the machines that carry the stack's tags, and that its state does not know."""
-        if not self.is_at_cloud:
-            return ()
-        from automation import sweep
-        from components import tags
+        return self._unknown(lambda cloud: cloud.machines(self._marks)) if self.is_at_cloud else ()
 
-        marks = tags.of_stack(stack_file.project_name(self._session.project), self._session.stack)
-        with self._refusals():
-            found = self._cloud.machines(marks)
-            return sweep.without(found, self._known) if found else ()
+    def addresses(self) -> Sequence["Address"]:
+        """Return the addresses that carry the stack's tags, that nothing uses, and that its state does not know."""
+        return self._unknown(lambda cloud: cloud.idle_addresses(self._marks)) if self.is_at_cloud else ()
 
     def delete(self, machine: "Machine") -> None:
-        """Delete one of them."""
+        """Delete one of the machines."""
         with self._refusals():
             self._cloud.delete(machine)
+
+    def release(self, address: "Address") -> None:
+        """Give one of the addresses back."""
+        with self._refusals():
+            self._cloud.release(address)
+
+    def _unknown(self, look: Callable[["Cloud"], list[_Found]]) -> list[_Found]:
+        from automation import sweep
+
+        with self._refusals():
+            found = look(self._cloud)
+            return sweep.without(found, self._known) if found else []
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        from components import tags
+
+        return tags.of_stack(stack_file.project_name(self._session.project), self._session.stack)
 
     @cached_property
     def _cloud(self) -> "Cloud":
@@ -138,5 +159,5 @@ class _Search:
         except Refused as error:
             provider, stack = self._values.get("provider"), self._session.stack
             text = f"what {provider} has of stack {stack!r} can't be looked up: {error.code}: {error}"
-            hint = f"look there for machines with the tag liftoff-stack={stack}, and delete them"
+            hint = f"look there for machines and addresses with the tag liftoff-stack={stack}, and delete them"
             raise Stopped(Kind.UNKNOWN, "pending_unknown", text, hint) from error

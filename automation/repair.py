@@ -73,8 +73,8 @@ def repair(
     """Make a stack's state one that can be read, and that says what there is.
 
     A state that can't be read is replaced by the engine's last whole copy. Then pending creates are settled, and a
-    refresh asks the clouds for everything that the state names. Machines with the stack's tags that it does not name
-    are told, since one of them may serve, and deleted where that is asked for.
+    refresh asks the clouds for everything that the state names. Machines and idle addresses with the stack's tags that
+    it does not name are told, since one of the machines may serve, and deleted where that is asked for.
 
     Raises:
         Stopped: somebody holds the stack, there is no copy, or the cloud can't be asked.
@@ -90,6 +90,9 @@ def repair(
         takedown.refuse_missing(session, result)
         failure = None if result.ok else judge(result, [], Stage.VALIDATE)
         unknown = lost.find(session)
-        deleted = lost.delete(session) if delete_unknown and unknown else ()
+        deleted: tuple[str, ...] = ()
+        if delete_unknown and unknown:
+            lost.delete(session)
+            deleted = tuple(sorted({*unknown} - {*lost.find(session)}))
         known = lost.known(session)
     return Repaired(stack, copy, len(unsure), len(known), unknown, deleted, failure)

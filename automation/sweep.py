@@ -1,18 +1,19 @@
-"""Machines that a cloud has made and no state knows: found by the tags that every resource of a node has, and deleted.
+"""What a cloud has made, is paid for and no state knows: found by the tags that it has, and deleted.
 
 A host that dies in the middle of an update leaves the engine's request answered by nobody: the cloud has the machine,
-and the state has no id of it.
+or the address, and the state has no id of it. A network that is left costs nothing, and is not looked for.
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from automation.cloud_api.refused import Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
 
     from automation.cloud_api.azure import Azure
     from automation.cloud_api.gcp import Gcp
@@ -20,16 +21,28 @@ if TYPE_CHECKING:
 _GONE_SECONDS: Final = 600.0
 _LOOK_SECONDS: Final = 2.0
 _COMPUTE: Final = "2024-07-01"
+_NETWORK: Final = "2024-05-01"
 _NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A machine as its cloud lists it; `id` is what the engine's state has as its id, too."""
+class Listed:
+    """Something as its cloud lists it; `id` is what the engine's state has as its id, too."""
 
     id: str
     place: str
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+class Machine(Listed):
+    """A machine."""
+
+
+class Address(Listed):
+    """A public address that nothing uses; each cloud wants about 4 USD a month for one."""
+
+
+_Found = TypeVar("_Found", bound=Listed)
 
 
 class Cloud(Protocol):
@@ -40,6 +53,12 @@ class Cloud(Protocol):
 
     def delete(self, machine: Machine) -> None:
         """Delete a machine with its disks, and return once it has gone."""
+
+    def idle_addresses(self, marks: Mapping[str, str]) -> list[Address]:
+        """Return the public addresses with these tags that nothing uses."""
+
+    def release(self, address: Address) -> None:
+        """Give an address back."""
 
 
 def connect(provider: str, region: str, environment: Mapping[str, str]) -> Cloud:
@@ -63,11 +82,11 @@ def connect(provider: str, region: str, environment: Mapping[str, str]) -> Cloud
     return GcpCloud(Gcp.connect(environment=environment))
 
 
-def without(machines: Iterable[Machine], known: Collection[str]) -> list[Machine]:
-    """Return the machines that have none of these ids."""
+def without(found: Iterable[_Found], known: Collection[str]) -> list[_Found]:
+    """Return what has none of these ids."""
     # Azure writes one id now in capitals and now not.
     ids = {one.casefold() for one in known}
-    return [one for one in machines if one.id.casefold() not in ids]
+    return [one for one in found if one.id.casefold() not in ids]
 
 
 class Aws:
@@ -80,18 +99,14 @@ class Aws:
         """Return the instances with these tags."""
         from automation.cloud_api.aws import answers
 
-        wanted = {"instance-state-name": ["pending", "running", "stopping", "stopped"]}
-        wanted |= {f"tag:{key}": [value] for key, value in marks.items()}
+        exists: FilterTypeDef = {
+            "Name": "instance-state-name",
+            "Values": ["pending", "running", "stopping", "stopped"],
+        }
         with answers():
-            pages = self._client.get_paginator("describe_instances").paginate(
-                Filters=[{"Name": name, "Values": values} for name, values in wanted.items()]
-            )
+            pages = self._client.get_paginator("describe_instances").paginate(Filters=[exists, *_filters(marks)])
             return [
-                Machine(
-                    instance["InstanceId"],
-                    instance["Placement"]["AvailabilityZone"],
-                    {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())},
-                )
+                Machine(instance["InstanceId"], instance["Placement"]["AvailabilityZone"], _tags(instance.get("Tags")))
                 for page in pages
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
@@ -107,6 +122,24 @@ class Aws:
             self._client.get_waiter("instance_terminated").wait(
                 InstanceIds=[machine.id], WaiterConfig={"Delay": delay, "MaxAttempts": round(_GONE_SECONDS / delay)}
             )
+
+    def idle_addresses(self, marks: Mapping[str, str]) -> list[Address]:
+        """Return the Elastic IP addresses with these tags that are associated with nothing."""
+        from automation.cloud_api.aws import answers
+
+        with answers():
+            found = self._client.describe_addresses(Filters=_filters(marks))["Addresses"]
+        region = self._client.meta.region_name
+        return [
+            Address(one["AllocationId"], region, _tags(one.get("Tags"))) for one in found if "AssociationId" not in one
+        ]
+
+    def release(self, address: Address) -> None:
+        """Release an Elastic IP address."""
+        from automation.cloud_api.aws import answers
+
+        with answers():
+            self._client.release_address(AllocationId=address.id)
 
 
 class AzureCloud:
@@ -128,6 +161,19 @@ class AzureCloud:
         self._azure.delete(machine.id, _COMPUTE)
         _wait_until_gone(machine, lambda: self._azure.get(machine.id, _COMPUTE))
 
+    def idle_addresses(self, marks: Mapping[str, str]) -> list[Address]:
+        """Return the public addresses with these tags that no interface has."""
+        return [
+            Address(str(item["id"]), str(item.get("location", "")), item.get("tags") or {})
+            for item in self._azure.items("providers/Microsoft.Network/publicIPAddresses", _NETWORK)
+            if _has(item.get("tags"), marks) and not item["properties"].get("ipConfiguration")
+        ]
+
+    def release(self, address: Address) -> None:
+        """Delete a public address."""
+        self._azure.delete(address.id, _NETWORK)
+        _wait_until_gone(address, lambda: self._azure.get(address.id, _NETWORK))
+
 
 class GcpCloud:
     """One project."""
@@ -138,10 +184,8 @@ class GcpCloud:
     def machines(self, marks: Mapping[str, str]) -> list[Machine]:
         """Return the instances with these labels."""
         return [
-            Machine(
-                f"projects/{self._gcp.project}/zones/{zone}/instances/{item['name']}", zone, item.get("labels") or {}
-            )
-            for zone, item in self._instances()
+            Machine(f"projects/{self._gcp.project}/{zone}/instances/{item['name']}", zone, item.get("labels") or {})
+            for zone, item in self._aggregated("instances")
             if _has(item.get("labels"), marks)
         ]
 
@@ -151,16 +195,39 @@ class GcpCloud:
         self._gcp.delete(path)
         _wait_until_gone(machine, lambda: self._gcp.get(path))
 
-    def _instances(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def idle_addresses(self, marks: Mapping[str, str]) -> list[Address]:
+        """Return the static addresses with these labels that are reserved and not in use."""
+        return [
+            Address(f"projects/{self._gcp.project}/{region}/addresses/{item['name']}", region, item.get("labels") or {})
+            for region, item in self._aggregated("addresses")
+            if _has(item.get("labels"), marks) and item.get("status") == "RESERVED"
+        ]
+
+    def release(self, address: Address) -> None:
+        """Delete a static address."""
+        path = address.id.split("/", 2)[2]
+        self._gcp.delete(path)
+        _wait_until_gone(address, lambda: self._gcp.get(path))
+
+    def _aggregated(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each resource of a kind with its place, such as `zones/us-central1-a`."""
         token = ""
         while True:
-            page = self._gcp.get("aggregated/instances", **({"pageToken": token} if token else {}))
-            for zone, found in page.get("items", {}).items():
-                for item in found.get("instances", ()):
-                    yield zone.rpartition("/")[2], item
+            page = self._gcp.get(f"aggregated/{kind}", **({"pageToken": token} if token else {}))
+            for place, found in page.get("items", {}).items():
+                for item in found.get(kind, ()):
+                    yield place, item
             token = page.get("nextPageToken", "")
             if not token:
                 return
+
+
+def _filters(marks: Mapping[str, str]) -> "list[FilterTypeDef]":
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in marks.items()]
+
+
+def _tags(found: "Sequence[TagTypeDef] | None") -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in found or ()}
 
 
 def _has(found: Mapping[str, str] | None, marks: Mapping[str, str]) -> bool:
@@ -171,7 +238,7 @@ class _Get(Protocol):
     def __call__(self) -> object: ...
 
 
-def _wait_until_gone(machine: Machine, get: _Get) -> None:
+def _wait_until_gone(one: Listed, get: _Get) -> None:
     limit = time.monotonic() + _GONE_SECONDS
     while time.monotonic() < limit:
         try:
@@ -181,4 +248,4 @@ def _wait_until_gone(machine: Machine, get: _Get) -> None:
                 return
             raise
         time.sleep(_LOOK_SECONDS)
-    raise Refused("time_limit", f"{machine.id} is there {_GONE_SECONDS:.0f} s after it was deleted")
+    raise Refused("time_limit", f"{one.id} is there {_GONE_SECONDS:.0f} s after it was deleted")

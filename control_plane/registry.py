@@ -138,19 +138,19 @@ class Registry:
                 del kept[node_id]
 
     def sweep_clouds(self) -> None:
-        """Delete the machines that the clouds list and nobody owns."""
+        """Delete the machines and addresses that the clouds list and nobody owns."""
         services = self._services
         found = strays.look(services.template, services.launches, services.nodes, services.plane)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._remove, found))
 
     def _remove(self, stray: strays.Stray) -> None:
-        text = f"Deleting {stray.machine.id} ({stray.provider}), which nobody owns: {stray.why}"
+        text = f"Deleting {stray.found.id} ({stray.provider}), which nobody owns: {stray.why}"
         log.warning("%s: %s", stray.launch_id, text)
         try:
             stray.remove()
         except Refused as error:
-            log.warning("%s could not be deleted: %s: %s", stray.machine.id, error.code, error)
+            log.warning("%s could not be deleted: %s: %s", stray.found.id, error.code, error)
             return
         with contextlib.suppress(SQLAlchemyError):
             # Its launch may be one that is not known any more.

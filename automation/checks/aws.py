@@ -252,6 +252,7 @@ def _probes(client: "EC2Client", machine: Machine, image: str) -> dict[str, Prob
         "ec2:AssociateAddress": partial(
             client.associate_address, AllocationId=ids["eipalloc"], InstanceId=ids["i"], DryRun=True
         ),
+        "ec2:DescribeAddresses": partial(client.describe_addresses, DryRun=True),
         "ec2:ReleaseAddress": partial(client.release_address, AllocationId=ids["eipalloc"], DryRun=True),
         "ec2:CreateTags": partial(
             client.create_tags, Resources=[ids["vpc"]], Tags=[{"Key": "liftoff-stack", "Value": "check"}], DryRun=True

@@ -14,9 +14,12 @@ CUT_OFF: Final = frozenset({Fault.HOST_CRASHED, Fault.ENGINE_KILLED})
 """Faults that may cut a create off of which nobody hears any more."""
 
 
+_PAID: Final = ("instance", "virtualmachine", "disk", "volume", ":eip", "address:", ":publicipaddress")
+
+
 def is_part(type_: str) -> bool:
-    """Tell whether a type is neither a machine nor its disk: what is swept is machines (docs/reliability.md)."""
-    return not any(name in type_.lower() for name in ("instance", "virtualmachine", "disk", "volume"))
+    """Tell whether a type is one that costs nothing: what is swept is what is paid for (docs/reliability.md)."""
+    return not any(name in type_.lower() for name in _PAID)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from tests.clouds import errors
 from tests.clouds.aws_rules import (
     ACCOUNT,
+    ADDRESS,
     DEEP_LEARNING,
     GROUP,
     INSTANCE,
@@ -130,7 +131,7 @@ class Aws(Cloud):
             "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": ec2(
                 "sgr", _rule, (*everywhere, "securityGroupId"), "security-group-rule", checks=tagged
             ),
-            "aws:ec2/eip:Eip": ec2("eipalloc", self._eip, (*everywhere, "domain"), "elastic-ip", checks=tagged),
+            ADDRESS: ec2("eipalloc", self._eip, (*everywhere, "domain"), "elastic-ip", checks=tagged),
             "aws:ec2/eipAssociation:EipAssociation": ec2(
                 "eipassoc",
                 _nothing,
@@ -218,11 +219,16 @@ class Aws(Cloud):
         ]
 
     def gone_with(self, record: Record) -> list[Record]:
-        """Return the root volume, unless it was to stay."""
-        if record.token != INSTANCE or at(record.inputs, "rootBlockDevice.deleteOnTermination") is False:
+        """Return what an instance takes along: its address's association, and a root volume unless it was to stay."""
+        if record.token != INSTANCE:
             return []
+        associations = [
+            one for one in self.world.truth.find("aws", ":EipAssociation") if one.inputs.get("instanceId") == record.id
+        ]
+        if at(record.inputs, "rootBlockDevice.deleteOnTermination") is False:
+            return associations
         volume = self.world.truth.get("aws", at(record.outputs, "rootBlockDevice.volumeId"))
-        return [volume] if volume else []
+        return [*associations, volume] if volume else associations
 
     def invoke(self, token: str, arguments: Values, config: Values) -> Values:
         """Answer what a program of ours asks."""

@@ -1,7 +1,7 @@
 """AWS's API over HTTP: moto's server, which the emulated plugin keeps in step with its truth.
 
 An instance that the plugin makes is also one there, with its id, tags, zone and state; so whoever asks the API finds
-what the plugin made, and nothing else. Images, networks and addresses are not carried over.
+what the plugin made, and nothing else. An address is there, too; images and networks are not carried over.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from unittest import mock
 
 import httpx
 from moto.core.utils import camelcase_to_underscores
-from moto.ec2.exceptions import DryRunClientError, EC2ClientError
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError, InvalidAllocationIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import InstanceState
 from moto.ec2.responses import EC2Response
@@ -22,7 +22,7 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
 from tests.clouds.aws import Aws
-from tests.clouds.aws_rules import ACCOUNT, DEEP_LEARNING, INSTANCE, is_spot
+from tests.clouds.aws_rules import ACCOUNT, ADDRESS, DEEP_LEARNING, INSTANCE, is_spot
 from tests.clouds.cloud import World
 from tests.clouds.truth import Record, digest
 
@@ -114,6 +114,15 @@ def _follow(method: str, record: Record) -> None:
     instance._state = InstanceState(*_STATES.get(record.state, ("running", 16)))
 
 
+def _address(world: World, backend: EC2Backend, record: Record) -> Any:
+    found: Any = backend.allocate_address("vpc", str(record.outputs["publicIp"]))
+    found.id = found.allocation_id = record.id
+    found.add_tags(dict(record.tags))
+    users = world.truth.users("aws", {record.id}, but=record.id)
+    found.association_id = users[0].id if users else None
+    return found
+
+
 def _would_have_succeeded() -> None:
     raise DryRunClientError
 
@@ -165,6 +174,22 @@ def _from_market(world: World) -> Iterator[Any]:
                 Aws(world).delete(instance_id)
         return terminate(backend, instance_ids)
 
+    describe_addresses = EC2Backend.describe_addresses
+
+    def describe_truth(backend: EC2Backend, *given: Any, **named: Any) -> Any:
+        """Tell of the addresses that the plugin has made."""
+        found = [one for one in world.truth.find("aws", ADDRESS) if one.region == backend.region_name]
+        backend.addresses = [_address(world, backend, record) for record in found]
+        return describe_addresses(backend, *given, **named)
+
+    def release(backend: EC2Backend, address: str | None = None, allocation_id: str | None = None) -> None:
+        """Let an address that the API releases go from the truth."""
+        if world.truth.get("aws", str(allocation_id)) is None:
+            raise InvalidAllocationIdError([str(allocation_id)])
+        Aws(world).delete(str(allocation_id))
+
+    yield mock.patch.object(EC2Backend, "describe_addresses", describe_truth)
+    yield mock.patch.object(EC2Backend, "release_address", release)
     yield mock.patch.object(EC2Backend, "describe_instances", listed)
     yield mock.patch.object(EC2Backend, "terminate_instances", terminate_in_truth)
     yield mock.patch.object(EC2Response, "_authenticate_and_authorize_normal_action", authorize_dry_run)

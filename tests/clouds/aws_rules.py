@@ -23,6 +23,7 @@ DEEP_LEARNING: Final = tuple(
     for release in ("22.04", "24.04")
 )
 INSTANCE: Final = "aws:ec2/instance:Instance"
+ADDRESS: Final = "aws:ec2/eip:Eip"
 SUBNET: Final = "aws:ec2/subnet:Subnet"
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 _TAG: Final = re.compile(r"[\w\s+\-=.:/@]*", re.UNICODE)

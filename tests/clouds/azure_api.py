@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.clouds.azure import Azure
-from tests.clouds.azure_rules import MACHINE, SUBSCRIPTION
+from tests.clouds.azure_rules import ADDRESS, MACHINE, SUBSCRIPTION
 from tests.clouds.cloud import World
 from tests.clouds.http_api import TOKEN, Asked, HttpApi, NotThere
 from tests.clouds.properties import at
@@ -104,11 +104,13 @@ class AzureApi(HttpApi):
             return {"value": self._skus(location[1] if location else "")}
         if inside == "/providers/Microsoft.Compute/virtualMachines":
             return {"value": self._machines()}
+        if inside == "/providers/Microsoft.Network/publicIPAddresses":
+            return {"value": [self._address(record) for record in self.world.truth.find("azure-native", ADDRESS)]}
         record = self.world.truth.get("azure-native", asked.path)
-        if record is not None and record.token == MACHINE:
+        if record is not None and record.token in {ADDRESS, MACHINE}:
             if asked.method == "DELETE":
                 Azure(self.world).delete(record.id)
-            return self._machine(record)
+            return self._machine(record) if record.token == MACHINE else self._address(record)
         namespace = re.fullmatch(r"/providers/([\w.]+)", inside)
         if namespace:
             state = "Registered" if namespace[1] in self.registered else "NotRegistered"
@@ -192,6 +194,20 @@ class AzureApi(HttpApi):
                 "priority": record.inputs.get("priority", "Regular"),
                 "provisioningState": {"creating": "Creating", "failed": "Failed"}.get(record.state, "Succeeded"),
                 "vmId": record.outputs.get("vmId", ""),
+            },
+        }
+
+    def _address(self, record: Record) -> dict[str, Any]:
+        users = self.world.truth.users("azure-native", {record.id}, but=record.id)
+        return {
+            "id": record.id,
+            "name": record.id.rsplit("/", maxsplit=1)[-1],
+            "location": record.region,
+            "tags": dict(record.tags),
+            "properties": {
+                "ipAddress": record.outputs.get("ipAddress", ""),
+                "publicIPAllocationMethod": "Static",
+                **({"ipConfiguration": {"id": f"{users[0].id}/ipConfigurations/node"}} if users else {}),
             },
         }
 

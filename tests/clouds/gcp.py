@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.clouds.cloud import Cloud, Kind, Refused, Request, World
 from tests.clouds.gcp_rules import (
+    ADDRESS,
     API,
     DISK,
     INSTANCE,
@@ -89,7 +90,7 @@ class Gcp(Cloud):
             "gcp:compute/network:Network": _kind("networks", "", ("description", "autoCreateSubnetworks")),
             "gcp:compute/subnetwork:Subnetwork": _kind("subnetworks", "region", ("network", "description", "purpose")),
             "gcp:compute/firewall:Firewall": _kind("firewalls", "", ("network", "direction")),
-            "gcp:compute/address:Address": _kind(
+            ADDRESS: _kind(
                 "addresses",
                 "region",
                 ("address", "addressType", "description", "networkTier", "purpose", "subnetwork"),

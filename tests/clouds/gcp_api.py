@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.clouds.cloud import Request, World
 from tests.clouds.gcp import Gcp
-from tests.clouds.gcp_rules import GPU_QUOTAS, INSTANCE, PROJECT, gpu_of, is_spot, last_part
+from tests.clouds.gcp_rules import ADDRESS, GPU_QUOTAS, INSTANCE, PROJECT, gpu_of, is_spot, last_part
 from tests.clouds.http_api import TOKEN, Asked, HttpApi, NotThere
 
 _UNLIMITED: Final = 10_000
@@ -74,8 +74,10 @@ class GcpApi(HttpApi):
             return {"name": region[1], "quotas": list(self._quotas(region[1]))}
         if inside == "/aggregated/instances":
             return {"items": self._instances()}
+        if inside == "/aggregated/addresses":
+            return {"items": self._addresses()}
         record = self.world.truth.get("gcp", f"projects/{PROJECT}{inside}")
-        if record is not None and record.token == INSTANCE:
+        if record is not None and record.token in {ADDRESS, INSTANCE}:
             if asked.method == "DELETE":
                 Gcp(self.world).delete(record.id)
             return {"name": record.inputs.get("name", "")}
@@ -114,6 +116,21 @@ class GcpApi(HttpApi):
                     "labels": dict(record.tags),
                     "status": {"creating": "STAGING", "stopped": "TERMINATED"}.get(record.state, "RUNNING"),
                     "scheduling": {"provisioningModel": "SPOT" if is_spot(record.inputs) else "STANDARD"},
+                }
+            )
+        return found
+
+    def _addresses(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for record in self.world.truth.find("gcp", ADDRESS):
+            users = self.world.truth.users("gcp", {str(record.outputs["address"])}, but=record.id)
+            found.setdefault(f"regions/{record.region}", {"addresses": []})["addresses"].append(
+                {
+                    "name": record.inputs.get("name", ""),
+                    "address": record.outputs["address"],
+                    "labels": dict(record.tags),
+                    "status": "IN_USE" if users else "RESERVED",
+                    "users": [user.id for user in users],
                 }
             )
         return found

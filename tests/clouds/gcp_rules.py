@@ -12,6 +12,7 @@ from tests.clouds.truth import Record
 
 PROJECT: Final = "emulated-project"
 INSTANCE: Final = "gcp:compute/instance:Instance"
+ADDRESS: Final = "gcp:compute/address:Address"
 DISK: Final = "gcp:compute/disk:Disk"
 API: Final = "https://www.googleapis.com/compute/v1/"
 METADATA_BYTES: Final = 256 * 1024

@@ -1,4 +1,4 @@
-"""Machines that no state knows, found by their tags and deleted through each cloud's own API."""
+"""Machines and addresses that no state knows, found by their tags and deleted through each cloud's own API."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,11 +11,14 @@ from automation.cloud_api.azure import Azure
 from automation.cloud_api.gcp import Gcp
 from automation.cloud_api.refused import Refused
 from tests.clouds import aws_api, http_api
+from tests.clouds.aws_rules import ADDRESS as AWS_ADDRESS
 from tests.clouds.aws_rules import INSTANCE as AWS_INSTANCE
 from tests.clouds.azure_api import AzureApi
+from tests.clouds.azure_rules import ADDRESS as AZURE_ADDRESS
 from tests.clouds.azure_rules import MACHINE, SUBSCRIPTION
 from tests.clouds.cloud import World
 from tests.clouds.gcp_api import GcpApi
+from tests.clouds.gcp_rules import ADDRESS as GCP_ADDRESS
 from tests.clouds.gcp_rules import INSTANCE as GCP_INSTANCE
 from tests.clouds.gcp_rules import PROJECT
 from tests.clouds.http_api import TOKEN
@@ -24,6 +27,12 @@ from tests.clouds.truth import Record
 AZURE_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.Compute/virtualMachines/{{}}"
 IDS = {"aws": "i-{:0>17}", "azure": AZURE_ID, "gcp": f"projects/{PROJECT}/zones/us-central1-a/instances/{{}}"}
 TOKENS = {"aws": ("aws", AWS_INSTANCE), "azure": ("azure-native", MACHINE), "gcp": ("gcp", GCP_INSTANCE)}
+ADDRESS_IDS = {
+    "aws": "eipalloc-{:0>17}",
+    "azure": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.Network/publicIPAddresses/{{}}",
+    "gcp": f"projects/{PROJECT}/regions/us-central1/addresses/{{}}",
+}
+ADDRESSES = {"aws": ("aws", AWS_ADDRESS), "azure": ("azure-native", AZURE_ADDRESS), "gcp": ("gcp", GCP_ADDRESS)}
 MARKS = {"liftoff-project": "liftoff", "liftoff-stack": "launch-1"}
 REGIONS = {"aws": "us-east-1", "azure": "eastus", "gcp": "us-central1"}
 INPUTS: dict[str, dict[str, Any]] = {
@@ -90,6 +99,49 @@ def test_a_machine_that_was_deleted_has_gone(provider: str, world: World, cloud:
     cloud.delete(lost)
     assert [record.id for record in world.truth.find()] == [other]
     assert cloud.machines(MARKS) == []
+
+
+def reserved(world: World, provider: str, name: str, stack: str) -> str:
+    """Let an address exist, and return its id."""
+    found = ADDRESS_IDS[provider].format(name)
+    ip = f"203.0.113.{name}"
+    inputs = {"name": name, "publicIPAllocationMethod": "Static"}
+    outputs = {"publicIp": ip, "ipAddress": ip, "address": ip}
+    tags = {"liftoff-project": "liftoff", "liftoff-stack": stack}
+    world.truth.add(Record(*ADDRESSES[provider], f"urn:{found}", found, inputs, outputs, REGIONS[provider], tags, 0.0))
+    return found
+
+
+def used(world: World, provider: str, address: str) -> None:
+    """Let something use an address."""
+    ip = world.truth.get(TOKENS[provider][0], address)
+    assert ip is not None
+    inputs: dict[str, Any]
+    if provider == "aws":
+        token, inputs = "aws:ec2/eipAssociation:EipAssociation", {"allocationId": address}
+    elif provider == "azure":
+        token, inputs = "azure-native:network:NetworkInterface", {"ipConfigurations": [{"publicIPAddress": address}]}
+    else:
+        token, inputs = GCP_INSTANCE, {"zone": "us-central1-a", "natIp": ip.outputs["address"]}
+    record = Record(TOKENS[provider][0], token, "urn:user", "user", inputs, {}, REGIONS[provider], {}, 0.0)
+    world.truth.add(record)
+
+
+def test_only_addresses_that_nothing_uses_are_idle(provider: str, world: World, cloud: sweep.Cloud) -> None:
+    idle = reserved(world, provider, "1", "launch-1")
+    reserved(world, provider, "2", "launch-2")
+    used(world, provider, reserved(world, provider, "3", "launch-1"))
+    assert [one.id for one in cloud.idle_addresses(MARKS)] == [idle]
+
+
+def test_an_address_that_was_released_has_gone(provider: str, world: World, cloud: sweep.Cloud) -> None:
+    other = reserved(world, provider, "2", "launch-2")
+    reserved(world, provider, "1", "launch-1")
+    (lost,) = cloud.idle_addresses(MARKS)
+    assert dict(lost.tags) == MARKS
+    cloud.release(lost)
+    assert [record.id for record in world.truth.find()] == [other]
+    assert cloud.idle_addresses(MARKS) == []
 
 
 def test_a_cloud_that_refuses_is_no_empty_cloud() -> None:

@@ -1,4 +1,4 @@
-"""Machines that nobody owns are found by the clouds' own listings; what another owns is never touched."""
+"""Machines and addresses that nobody owns are found by the clouds' own listings; what another owns is never touched."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from automation.cloud_api.refused import Refused
-from automation.sweep import Machine
+from automation.sweep import Address, Machine
 from control_plane import strays
 from control_plane.registry import Registry
 from control_plane.services import Services
@@ -20,6 +20,7 @@ class Listed:
 
     def __init__(self) -> None:
         self.found: list[Machine] = []
+        self.idle: list[Address] = []
         self.deleted: list[str] = []
         self.asked: list[tuple[str, str]] = []
         self.refuses = ""
@@ -41,6 +42,17 @@ class Listed:
     def delete(self, machine: Machine) -> None:
         self.deleted.append(machine.id)
 
+    def add_idle_address(self, name: str, stack: str, plane: str = "") -> None:
+        marks = {"liftoff-project": "liftoff", "liftoff-stack": stack, "liftoff-plane": plane}
+        self.idle.append(Address(name, REGION, marks))
+
+    def idle_addresses(self, marks: Mapping[str, str]) -> list[Address]:
+        assert marks == {"liftoff-project": "liftoff"}
+        return list(self.idle)
+
+    def release(self, address: Address) -> None:
+        self.deleted.append(address.id)
+
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Listed:
@@ -51,7 +63,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Listed:
 
 def look(services: Services) -> dict[str, str]:
     found = strays.look(services.template, services.launches, services.nodes, services.plane)
-    return {stray.machine.id: stray.why for stray in found}
+    return {stray.found.id: stray.why for stray in found}
 
 
 def test_no_cloud_is_asked_before_any_offer_was_tried(services: Services, cloud: Listed) -> None:
@@ -112,6 +124,36 @@ def test_of_two_machines_of_a_node_the_one_that_the_state_does_not_know_is_the_s
     # A state that can't be read, or knows neither, decides nothing.
     assert look(services) == {}
     assert look(services) == {}
+
+
+def test_an_idle_address_is_a_stray_unless_its_launch_goes_on_or_its_state_knows_it(
+    services: Services, story: Story, cloud: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, running, serving = story.failed(), story.running(), story.succeeded()
+    for stack in (ended, running, serving):
+        cloud.add_idle_address(f"eip-{stack}", stack)
+    cloud.add_idle_address("eip-twin", serving)
+    cloud.add_idle_address("eip-hand", "chat")
+    cloud.add_idle_address("eip-forgotten", "launch-of-a-lost-database", services.plane)
+    monkeypatch.setattr(strays._Books, "known", lambda *_: {f"eip-{serving}"})
+    assert look(services) == {
+        f"eip-{ended}": "its launch has ended: failed",
+        "eip-twin": "nothing uses it, and the state of its launch knows another",
+        "eip-forgotten": "its launch is not known any more",
+    }
+    monkeypatch.setattr(strays._Books, "known", lambda *_: None)
+    assert "eip-twin" not in look(services)
+
+
+def test_an_address_that_is_released_says_nothing_of_the_money_of_a_machine(
+    services: Services, story: Story, cloud: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch_id = story.failed()
+    cloud.add_idle_address("eip-1", launch_id)
+    gone: list[str] = []
+    monkeypatch.setattr(services.launches.machines, "gone", gone.append)
+    Registry(services).sweep_clouds()
+    assert (cloud.deleted, gone) == (["eip-1"], [])
 
 
 def test_a_cloud_that_cant_be_listed_is_passed_over(services: Services, story: Story, cloud: Listed) -> None:
