@@ -82,7 +82,10 @@ def main() -> int:
         f"of those now: {len(report.outcomes)} runs in {time.monotonic() - began:.0f} s, {len(report.broken)} broke "
         f"an invariant; {world.restarts} restarts; left after their leases: {report.leases or 'none'}"
     )
-    return 1 if report.broken or report.leases else 0
+    grown = samples.grown() if samples.found else []
+    if grown:
+        print(f"not flat: {'; '.join(grown)}")
+    return 1 if report.broken or report.leases or grown else 0
 
 
 def write_table(path: Path, table: str) -> None:

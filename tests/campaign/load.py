@@ -13,6 +13,7 @@ from tests.campaign.schedule import SLOW, Fault, Run, schedule
 from tests.campaign.world import World
 
 _SAMPLE_SECONDS: Final = 5.0
+_LITTLE: Final = {"memory": 8.0, "handles": 8.0, "threads": 4.0}
 _ENDS: Final = frozenset({Fault.SERVER_KILLED, Fault.HOST_CRASHED})
 """A server that is started again has new memory: these are none of this measurement's faults."""
 
@@ -36,14 +37,27 @@ class Samples:
 
     def table(self) -> str:
         """Return what stands at the beginning and at the end, in Markdown."""
-        warm = [sample for sample in self.found if sample.at > self.found[-1].at / 4]
-        quarter = max(1, len(warm) // 3)
         rows = ["| | second quarter | last quarter | most |", "|---|---|---|---|"]
         for name, unit in (("memory", "MiB"), ("handles", ""), ("threads", ""), ("disk", "MiB")):
-            values = [float(getattr(sample, name)) for sample in warm]
-            first, last = statistics.median(values[:quarter]), statistics.median(values[-quarter:])
-            rows.append(f"| {name} | {first:.0f} {unit} | {last:.0f} {unit} | {max(values):.0f} {unit} |")
+            told = " | ".join(f"{value:.0f} {unit}".rstrip() for value in self._shares(name))
+            rows.append(f"| {name} | {told} |")
         return "\n".join(rows)
+
+    def grown(self) -> list[str]:
+        """Return what is not flat: by the end it is more than a tenth, and than a little, above what it was."""
+        found = []
+        for name, little in _LITTLE.items():
+            first, last, _ = self._shares(name)
+            if last > first * 1.1 + little:
+                found.append(f"{name}: {first:.0f}, then {last:.0f}")
+        return found
+
+    def _shares(self, name: str) -> tuple[float, float, float]:
+        """Return the medians of the second and of the last quarter of the time, and the most."""
+        warm = [sample for sample in self.found if sample.at > self.found[-1].at / 4]
+        quarter = max(1, len(warm) // 3)
+        values = [float(getattr(sample, name)) for sample in warm]
+        return statistics.median(values[:quarter]), statistics.median(values[-quarter:]), max(values)
 
 
 def runs_until(seed: int, end: float) -> Iterator[Run]:

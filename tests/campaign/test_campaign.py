@@ -6,6 +6,7 @@ import pytest
 
 from tests.campaign.campaign import carry_out
 from tests.campaign.ledger import Entry, Ledger
+from tests.campaign.load import Sample, Samples
 from tests.campaign.schedule import MOMENTS, SLOW, Fault, schedule
 from tests.campaign.world import World
 
@@ -42,6 +43,12 @@ def test_a_campaign_that_is_gone_on_with_counts_each_run_once(tmp_path: Path) ->
     rows = Ledger(file).table().splitlines()
     assert f"| {Fault.STORM} | 2 | 1 | 1 | 0 | 1 |" in rows
     assert f"| {Fault.CANCELLED} | 1 | 1 | 0 | 0 | 1 |" in rows
+
+
+@pytest.mark.parametrize(("each", "grown"), [(0.0, []), (3.0, ["handles: 414, then 564"])])
+def test_what_grows_under_load_is_not_flat(each: float, grown: list[str]) -> None:
+    samples = Samples([Sample(float(at), 200.0, round(300 + each * at), 40, 10.0 + at) for at in range(1, 101)])
+    assert samples.grown() == grown
 
 
 @pytest.mark.engine
