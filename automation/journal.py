@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +29,20 @@ def redact(text: str) -> str:
     return text
 
 
+def remove(launch_id: str) -> None:
+    """Delete the journal of a launch that is forgotten."""
+    shutil.rmtree(_folder(launch_id), ignore_errors=True)
+
+
+def _folder(launch_id: str) -> Path:
+    return places.state_folder() / "launches" / launch_id
+
+
 class Journal:
     """The folder of one launch: `events.jsonl` and the worker's own log."""
 
     def __init__(self, launch_id: str) -> None:
-        self.folder = places.state_folder() / "launches" / launch_id
+        self.folder = _folder(launch_id)
         # A launch that goes on after its server died has one already.
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

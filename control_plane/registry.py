@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from automation import outputs
+from automation import journal, outputs
 from automation.cloud_api.refused import Refused
 from automation.errors import Stopped
 from control_plane import leftovers, presence, strays
@@ -127,7 +127,8 @@ class Registry:
         self._interruptions.try_again()
         # What is forgotten is not deleted any more: a launch is kept for as long as something of it may be left.
         kept = folders | {node.launch_id for node in services.nodes.all(gone=False)}
-        services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept))
+        for launch_id in services.launches.forget(time.time() - services.settings.retention_days * _DAY, sorted(kept)):
+            journal.remove(launch_id)
 
     def _forget_all_but(self, living: set[str]) -> None:
         """Keep nothing of nodes that are not asked any more."""

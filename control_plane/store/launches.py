@@ -395,12 +395,12 @@ class Launches:
         with self._database.reading() as connection:
             return {str(status): int(number) for status, number in connection.execute(query)}
 
-    def forget(self, ended_before: float, keep: Sequence[str]) -> int:
-        """Delete launches that ended before a time with their nodes, but for those to be kept; return how many."""
+    def forget(self, ended_before: float, keep: Sequence[str]) -> list[str]:
+        """Delete launches that ended before a time with their nodes, but for those to be kept; return their ids."""
         old = and_(launches.c.ended_at < ended_before, launches.c.id.not_in(keep))
         with self._database.transaction() as connection:
             connection.execute(delete(nodes).where(nodes.c.launch_id.in_(select(launches.c.id).where(old))))
-            return int(connection.execute(delete(launches).where(old)).rowcount)
+            return list(connection.scalars(delete(launches).where(old).returning(launches.c.id)))
 
 
 _COLUMNS: Final = select(

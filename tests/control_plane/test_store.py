@@ -315,7 +315,7 @@ def test_a_launch_that_waits_is_read_with_every_empty_column(database: Database,
     assert launches.logs_of("a", None) == []
     assert launches.durations("aws") == []
     assert launches.counts() == {"queued": 1}
-    assert launches.forget(time.time() + 1, []) == 0
+    assert launches.forget(time.time() + 1, []) == []
 
 
 def test_a_launch_that_runs_is_read_with_every_empty_column(database: Database, launches: Launches) -> None:
@@ -383,8 +383,8 @@ def test_a_failed_launch_is_read_with_its_error(database: Database, launches: La
     full = told.launch_in_full(launches.get("a"), launches, Nodes(database)).model_dump(mode="json")
     assert [attempt["error"]["code"] for attempt in full["attempts"]] == ["x", "x"]
     assert (full["error"], full["node"]) == (ERROR, None)
-    assert launches.forget(time.time() + 1, ["a"]) == 0
-    assert launches.forget(time.time() + 1, []) == 1
+    assert launches.forget(time.time() + 1, ["a"]) == []
+    assert launches.forget(time.time() + 1, []) == ["a"]
     with pytest.raises(UnknownLaunch):
         launches.get("a")
     assert launches.events_of("a", 0) == []
@@ -568,7 +568,7 @@ def test_sqlite_keeps_foreign_keys_and_gives_no_event_id_twice(tmp_path: Path) -
     launches.add("a", REQUEST, None)
     launches.ask_to_cancel("a")
     last = launches.last_event("a")
-    assert launches.forget(time.time() + 1, []) == 1
+    assert launches.forget(time.time() + 1, []) == ["a"]
     launches.add("b", REQUEST, None)
     assert launches.events_of("b", 0)[0].id > last
     with database.transaction() as connection:

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from automation import outputs
 from automation.errors import Kind, Stopped
+from automation.journal import Journal
 from control_plane import presence
 from control_plane.own_stack import OwnStack
 from control_plane.probe import Health
@@ -345,12 +346,16 @@ def test_what_ended_launches_left_is_deleted_and_nothing_that_another_database_m
 def test_a_launch_is_not_forgotten_while_something_of_it_may_be_left(services: Services, story: Story) -> None:
     left, gone = story.failed(), story.cancelled()
     services.template.folder_of(left).mkdir(parents=True)
+    journals = {launch_id: Journal(launch_id) for launch_id in (left, gone)}
+    for journal in journals.values():
+        journal.close()
     with services.database.transaction() as connection:
         connection.execute(update(launches).values(ended_at=1.0))
     Registry(services).sweep()
     assert services.launches.get(left).status == "failed"
     with pytest.raises(UnknownLaunch):
         services.launches.get(gone)
+    assert (journals[left].folder.exists(), journals[gone].folder.exists()) == (True, False)
 
 
 def test_a_launch_is_forgotten_with_its_node_once_that_has_gone(services: Services, story: Story) -> None:
