@@ -14,6 +14,7 @@ from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session, judge
 from automation.stages import Event, Progress
 from automation.takedown import Cleanup, clean_up
+from automation.unheard import Unheard
 from components import settings
 from provider.status import Stage
 
@@ -136,15 +137,13 @@ class _Shown:
         self.failing: list[Event] = []
         self.progress = Progress()
         self.timeline = _Timeline(self.began)
-        self.unsure = False
-        """Whether a machine was asked for, and nothing was heard of it since."""
+        self.unheard = Unheard()
         self._reporter = reporter
         self._show(self.progress, self.began)
 
     def take(self, event: Event) -> None:
         self._show(stages.step(self.progress, event), event.time)
-        if event.type in stages.MACHINE_TYPES and event.op in stages.MAKES:
-            self.unsure = event.kind != "outputs"
+        self.unheard.take(event)
         if event.kind == "failed" or (event.kind == "diagnostic" and event.severity == "error"):
             self.failing.append(event)
 
@@ -195,7 +194,7 @@ def launch(
             gate.node(session, asked.provider, config)
         result = _update(session, asked, config, shown, recorded.on_event)
         if result.failure is not None:
-            kept = clean_up(session, recorded.since, keep=request.keep, unsure=shown.unsure)
+            kept = clean_up(session, recorded.since, keep=request.keep, unsure=bool(shown.unheard))
             result = replace(result, cleanup=kept)
     return replace(result, seconds=round(time.monotonic() - shown.began, 3))
 

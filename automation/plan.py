@@ -13,8 +13,9 @@ from automation.launch import LaunchRequest, LaunchResult, attempt, not_begun, o
 from automation.offers import Offer
 from automation.preview.gate import Gate
 from automation.session import Interrupts, Reporter, Session
-from automation.stages import MACHINE_TYPES, MAKES, Event
+from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
+from automation.unheard import Unheard
 from provider.status import Stage
 
 _RESOURCES_SECONDS: Final = 120.0
@@ -174,7 +175,7 @@ class _Stack:
         self._request = request
         self._config = config
         self._gate = gate
-        self._unsure = False
+        self._unheard = Unheard()
 
     def held_to(self, gate: Gate, why_not: WhyNot | None) -> WhyNot:
         """Return what says why an offer is not tried: what is known already, else a rule."""
@@ -194,8 +195,7 @@ class _Stack:
 
         def meanwhile(event: Event) -> None:
             self._watcher.happened(event)
-            if event.type in MACHINE_TYPES and event.op in MAKES:
-                self._unsure = event.kind != "outputs"
+            self._unheard.take(event)
             # The cloud is asked for the machine now: what comes after a refusal is got ready.
             if following is not None and event.kind == "pre" and event.type in MACHINE_TYPES:
                 self._session.start_ahead(f"components.{following.provider}")
@@ -209,7 +209,7 @@ class _Stack:
         if result.failure is not None and self._may_go_on(result.failure):
             raise Died(result.failure)
         if result.failure is not None and failover.made_nothing(offer, result.failure):
-            self._unsure = False
+            self._unheard.clear()
         self._watcher.tried(offer, result.failure)
         return result
 
@@ -243,12 +243,13 @@ class _Stack:
         return self._goes_on and failure.code in _DEATHS and not self._session.interrupts.count
 
     def _find_lost(self) -> None:
-        """Delete a machine that was asked for and whose answer was lost, before anything else is asked for."""
-        if self._unsure:
+        """Delete what was asked for and whose answer was lost, before anything else is asked for."""
+        if self._unheard:
             state = pending.resolve(self._session)
-            if not state.pending and not lost.delete(self._session, state, patient=True):
+            deleted = () if state.pending else lost.delete(self._session, state, patient=True)
+            if self._unheard.has_machine and not state.pending and not deleted:
                 self._watcher.never_made()
-        self._unsure = False
+        self._unheard.clear()
 
 
 def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:

@@ -80,7 +80,7 @@ def destroy(
 def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False) -> Cleanup:
     """Delete what was made after `since` (seconds since 1970), unless it is to be kept or something older is there.
 
-    `unsure` says that a machine was asked for and nobody knows what became of it.
+    `unsure` says that something that is paid for was asked for, and nobody knows what became of it.
     """
     command = f"liftoff destroy --stack {session.stack}"
     at_once = Cleanup("left", (), "the second Ctrl-C ended it at once", command)

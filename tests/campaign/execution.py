@@ -10,7 +10,7 @@ from tests.campaign import processes
 from tests.campaign.oracle import CUT_OFF, ENDED, Broken, Machine, Seen, is_part, judge
 from tests.campaign.schedule import Fault, Injection, Moment, Run
 from tests.campaign.world import Life, World
-from tests.clouds import errors
+from tests.clouds import aws_rules, azure_rules, errors, gcp_rules
 from tests.clouds.properties import Values
 from tests.control_plane.conftest import MODEL
 from tests.launches.conftest import MACHINES, NATIVE
@@ -43,6 +43,7 @@ _RESET: Final = {
     "gcp": 'Post "https://compute.googleapis.com/compute/v1/projects/p/zones/z/instances?alt=json": read tcp '
     "10.0.0.5:51544->142.250.1.95:443: read: connection reset by peer",
 }
+_ADDRESSES: Final = {"aws": aws_rules.ADDRESS, "azure-native": azure_rules.ADDRESS, "gcp": gcp_rules.ADDRESS}
 _DOWN: Final = {
     # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     "aws": "operation error EC2: RunInstances, exceeded maximum number of attempts, 2, https response error "
@@ -271,6 +272,8 @@ class Execution:
                     raise SystemExit
             case Fault.ANSWER_LOST:
                 faults.add(self._native, machine, error=reset, lost_answer=True, when=mine)
+            case Fault.ADDRESS_LOST:
+                faults.add(self._native, _ADDRESSES[self._native], error=reset, lost_answer=True, when=mine)
             case Fault.ANSWER_NEVER:
                 faults.add(self._native, machine, lost_answer=True, when=mine)
                 self._later(2.0, lambda: self._cancel(stack))

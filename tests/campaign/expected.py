@@ -21,6 +21,7 @@ NAMES: Final[Mapping[Fault, str]] = {
     Fault.PLUGIN_KILLED: _PROCESS,
     Fault.NODE_DIED: _SILENT,
     Fault.ANSWER_LOST: r"unknown/answer_lost",
+    Fault.ADDRESS_LOST: r"unknown/answer_lost",
     Fault.ANSWER_NEVER: r"cancelled/.*",
     Fault.PROVIDER_GONE: r"unknown/provider_died",
     Fault.THROTTLED: r"throttled/.*",

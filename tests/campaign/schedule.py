@@ -17,6 +17,7 @@ class Fault(StrEnum):
     PLUGIN_KILLED = "Liftoff's plugin is killed"
     NODE_DIED = "the node dies, its machine stays"
     ANSWER_LOST = "a machine is made, the answer is an error"
+    ADDRESS_LOST = "an address is made, the answer is an error"
     ANSWER_NEVER = "a machine is made, no answer comes, and the launch is cancelled"
     ANSWER_LATE = "the answer takes long"
     REQUEST_REPEATED = "the request reaches the cloud twice"
@@ -79,6 +80,7 @@ MOMENTS: Final[Mapping[Fault, tuple[Moment, ...]]] = {
     Fault.PLUGIN_KILLED: (Moment.MACHINE, Moment.MADE, *BOOTING),
     Fault.NODE_DIED: (*BOOTING[:-1], Moment.READY),
     Fault.ANSWER_LOST: (Moment.MACHINE,),
+    Fault.ADDRESS_LOST: (Moment.ASKED,),
     Fault.ANSWER_NEVER: (Moment.MACHINE,),
     Fault.ANSWER_LATE: (Moment.MACHINE,),
     Fault.REQUEST_REPEATED: (Moment.MACHINE,),

@@ -1,6 +1,7 @@
 """What the campaign has found: each run that broke an invariant once, and breaks none any more.
 
-A run is written out, so that it stays the same when schedules change; seed and number are those that found it.
+A run is written out, so that it stays the same when schedules change; seed and number are those that found it, and
+seed 0 is what was found by reading.
 """
 
 import pytest
@@ -17,6 +18,9 @@ FINDINGS = {
     "a machine whose answer was lost goes before another one is asked for": Run(1, 3, "aws", (LOST,), keep=True),
     "a machine whose answer was lost is found though the listing lags behind": Run(
         1, 17, "gcp", (LOST, Injection(Fault.LISTING_STALE, Moment.RECORDED, 8))
+    ),
+    "an address whose answer was lost is released before another one is asked for": Run(
+        0, 0, "aws", (Injection(Fault.ADDRESS_LOST, Moment.ASKED),)
     ),
     "a machine of a plugin that is gone goes, and the fault has its name": Run(
         1, 0, "aws", (Injection(Fault.PROVIDER_GONE, Moment.MACHINE),)

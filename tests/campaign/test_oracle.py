@@ -58,11 +58,18 @@ def test_what_may_not_be_is_found(changed: dict[str, Any], invariant: str) -> No
     assert names(replace(SOUND, **changed)) == [invariant]
 
 
-def test_a_part_whose_create_was_cut_off_may_be_left_and_a_disk_may_not() -> None:
+def test_a_part_whose_create_was_cut_off_may_be_left_and_what_costs_money_may_not() -> None:
     cut_off = replace(SOUND, nodes=[], machines=[], most_at_once=0, faults=frozenset({Fault.HOST_CRASHED}))
     free = replace(cut_off, launch={**LAUNCH, "cost_so_far": 0.0})
     assert names(free) == []
-    assert names(replace(free, left={"vol-1": "aws:ebs/volume:Volume"})) == ["nothing is left"]
+    assert names(replace(free, left={"vpc-1": "aws:ec2/vpc:Vpc"})) == []
+    for paid in (
+        "aws:ebs/volume:Volume",
+        "aws:ec2/eip:Eip",
+        "azure-native:network:PublicIPAddress",
+        "gcp:compute/address:Address",
+    ):
+        assert names(replace(free, left={"it-1": paid})) == ["nothing is left"]
 
 
 def test_a_failure_is_explained_by_a_fault_that_was_injected() -> None:
