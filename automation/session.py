@@ -11,7 +11,7 @@ from automation import backend, errors, stack_file, stages
 from automation.errors import Kind, LaunchFailure, Stopped
 from automation.journal import Journal
 from automation.stages import Event
-from automation.worker import DIED, ENGINE_DIED, Operation, Request, Result, Worker
+from automation.worker import DIED, ENGINE_DIED, LOOKS, Operation, Request, Result, Worker
 from provider.status import Stage, Status
 
 _LOOK_SECONDS: Final = 0.1
@@ -140,6 +140,8 @@ class Session:
             finally:
                 self.interrupts.watch(None)
         result = worker.result()
+        if operation in LOOKS and result.error not in DIED:
+            self._ahead = worker
         if result.error in DIED:
             self._wait_for_lock()
         self.journal.write("result", {"operation": operation, **result.model_dump(mode="json")})

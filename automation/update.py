@@ -29,7 +29,7 @@ from semver import VersionInfo
 from automation import difference, program
 from automation.preview import recording
 from automation.preview.recording import masked
-from automation.worker import ENGINE_DIED, Cancelled, Request
+from automation.worker import ENGINE_DIED, LOOKS, Cancelled, Request
 
 _GRACE_SECONDS: Final = 120.0
 """How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
@@ -355,16 +355,17 @@ def main() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     gc.enable()
-    line = sys.stdin.readline()
-    if not line:
-        return
-    request = Request.model_validate_json(line)
-    update = Update(request, say)
-    ended = threading.Event()
-    threading.Thread(target=_watch, args=(sys.stdin, update.engine), daemon=True).start()
-    threading.Thread(target=_limit, args=(update.engine, request.limit_seconds, ended), daemon=True).start()
-    update.run()
-    ended.set()
+    while line := sys.stdin.readline():
+        request = Request.model_validate_json(line)
+        update = Update(request, say)
+        ended = threading.Event()
+        if request.operation not in LOOKS:
+            threading.Thread(target=_watch, args=(sys.stdin, update.engine), daemon=True).start()
+        threading.Thread(target=_limit, args=(update.engine, request.limit_seconds, ended), daemon=True).start()
+        update.run()
+        ended.set()
+        if request.operation not in LOOKS:
+            break
     sys.stderr.flush()
     # The thread that reads standard input may hold its lock: leave without the interpreter's own tidying.
     os._exit(0)

@@ -26,6 +26,8 @@ _NICE: Final = 15
 """How far engines give way, on a busy host, to whoever shows or is asked how they get on."""
 
 Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
+LOOKS: Final[frozenset[Operation]] = frozenset({"resources"})
+"""Operations that only read the state, in a moment: none is cancelled, and the process stays for the next one."""
 Cancelled = Literal["user", "orphaned", "time_limit"]
 
 
@@ -104,15 +106,17 @@ class Result(BaseModel):
 
 
 class Worker:
-    """A process for one operation. It is in a session of its own, so that the terminal's Ctrl-C does not reach it.
+    """A process for one operation, after any looks at the state.
 
-    It may be started ahead, with the modules that its operation will need.
+    It is in a session of its own, so that the terminal's Ctrl-C does not reach it. It may be started ahead, with the
+    modules that its operation will need.
     """
 
     def __init__(self, log: Path, modules: Sequence[str] = ()) -> None:
         self._log = log
         self._result: Result | None = None
         self._steps: list[Mapping[str, Any]] = []
+        self._looks = False
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "automation.update", *modules],
@@ -127,6 +131,8 @@ class Worker:
 
     def begin(self, request: Request) -> None:
         """Let it do what is asked."""
+        self._result, self._steps = None, []
+        self._looks = request.operation in LOOKS
         # The passphrase may be in the environment: it goes through the pipe, and never into the process's arguments.
         self._command(request.model_dump_json())
 
@@ -157,6 +163,8 @@ class Worker:
                 self._steps.append(record["step"])
             else:
                 self._result = Result.model_validate({**record["result"], "steps": self._steps})
+                if self._looks:
+                    return
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -174,11 +182,15 @@ class Worker:
 
     def cancel(self) -> None:
         """Let the engine finish what is in flight and begin nothing more."""
-        self._command("cancel")
+        if not self._looks:
+            self._command("cancel")
 
     def kill(self) -> None:
         """End the engine at once; what is in flight may be left behind."""
-        self._command("kill")
+        if self._looks:
+            self._process.kill()
+        else:
+            self._command("kill")
 
     def _command(self, line: str) -> None:
         assert self._process.stdin is not None

@@ -135,7 +135,7 @@ def test_an_interrupt_before_the_update_cancels_it(engine: Engine, project: Path
     interrupts.press()
     engine.plays["up"] = ([], Result(ok=False, cancelled="user"))
     launch(project, interrupts=interrupts)
-    assert engine.commands == ["cancel"]
+    assert engine.commands == ["cancel", "dismiss"]
 
 
 def test_an_update_that_never_ends_is_no_boot_failure_before_the_boot(engine: Engine, project: Path) -> None:
