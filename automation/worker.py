@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,8 +202,7 @@ class Worker:
 
 
 def _give_way(leader: int) -> None:
-    """Let the process that leads a session, and what it starts, run after others."""
-    os.setpriority(os.PRIO_PROCESS, leader, _NICE)
+    """Let the session that a process leads run after others; what it starts in a session of its own does not."""
     # Linux shares processors among sessions first, each with a niceness of its own: man 7 sched, "autogroup".
     with contextlib.suppress(OSError):
         Path(f"/proc/{leader}/autogroup").write_text(str(_NICE))
