@@ -75,5 +75,5 @@ def revoke(
 def _tokens(url: str, *, as_json: bool) -> Tokens:
     with views.exits(views.choose(as_json=as_json)):
         database = Database(url or sqlite_url(places.state_folder() / "control-plane.sqlite"))
-    database.migrate()
+        database.migrate()
     return Tokens(database)

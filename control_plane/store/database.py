@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from automation.errors import Kind, Stopped
 
@@ -48,20 +50,44 @@ class Database:
         return True
 
     def migrate(self) -> None:
-        """Bring the tables to this version's form."""
+        """Bring the tables to this version's form.
+
+        Raises:
+            Stopped: the database can't be reached, or its tables are not of a version that this one knows.
+        """
+        try:
+            connection = self.engine.connect()
+        except SQLAlchemyError as error:
+            told = f"the database {self._shown} can't be reached: {_reason(error)}"
+            raise Stopped(
+                Kind.CONFIGURATION, "database_unreachable", told, "start it, or correct --database"
+            ) from error
+        with connection:
+            try:
+                self._upgrade(connection)
+            except (CommandError, SQLAlchemyError) as error:
+                told = f"the tables of {self._shown} can't be brought to this version's form: {_reason(error)}"
+                hint = "update Liftoff to the version that wrote it, or name another --database"
+                raise Stopped(Kind.CONFIGURATION, "database_version", told, hint) from error
+
+    @property
+    def _shown(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def _upgrade(self, connection: Connection) -> None:
         config = Config()
         config.set_main_option("script_location", str(resources.files("control_plane.store") / "migrations"))
-        with self.engine.connect() as connection:
-            if self.engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
-            try:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+        locks = self.engine.dialect.name == "postgresql"
+        if locks:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
+        try:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            if locks:
+                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _LOCK})
                 connection.commit()
-            finally:
-                if self.engine.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _LOCK})
-                    connection.commit()
 
     def close(self) -> None:
         """Give its connections back."""
@@ -76,6 +102,12 @@ def sqlite_url(path: Path) -> str:
         with closing(sqlite3.connect(path, timeout=_WAIT_MS / 1000)) as made:
             made.execute("PRAGMA journal_mode=WAL")
     return f"sqlite:///{path}"
+
+
+def _reason(error: CommandError | SQLAlchemyError) -> str:
+    # SQLAlchemy's own text repeats the statement, and says where to read on.
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(found).split())
 
 
 def _with_driver(given: str) -> str:

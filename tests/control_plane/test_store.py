@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import CheckConstraint, delete, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
+from automation.errors import Stopped
 from automation.offers import Offer
 from control_plane import told
 from control_plane.request import LaunchAsked
@@ -162,6 +163,22 @@ def test_the_migrations_may_run_again(database: Database) -> None:
     Launches(database).add("a", REQUEST, None)
     database.migrate()
     assert Launches(database).get("a").status == "queued"
+
+
+def test_tables_of_a_version_that_is_not_known_are_left_as_they_are(tmp_path: Path) -> None:
+    newer = Database(sqlite_url(tmp_path / "newer.sqlite"))
+    newer.migrate()
+    with newer.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Stopped, match=r"newer\.sqlite can't be brought to this version's form: .*9999") as caught:
+        newer.migrate()
+    assert (caught.value.code, "update Liftoff" in caught.value.hint) == ("database_version", True)
+
+
+def test_a_database_that_does_not_answer_is_said_so_without_its_password() -> None:
+    with pytest.raises(Stopped, match=r"can't be reached: .*refused") as caught:
+        Database("postgresql://somebody:geheim@127.0.0.1:1/liftoff").migrate()
+    assert (caught.value.code, "geheim" in str(caught.value)) == ("database_unreachable", False)
 
 
 LAUNCH: Final[Mapping[str, Any]] = {
