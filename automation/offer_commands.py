@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from automation import completions, market, views
+from automation import completions, market, tables, views
 from automation.market import Found, Need
 from automation.offer_options import (
     CatalogPrices,
@@ -75,16 +74,10 @@ def _show(found: Found, most: int) -> None:
         for sentence in found.refused[:_SHOWN]:
             console.print(f"  {sentence}", highlight=False, soft_wrap=True)
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "cloud", "place", "instance type", "GPU", "market"):
-        # A name that is cut short can't be asked for.
-        table.add_column(title, overflow="fold")
-    table.add_column("USD/hour", justify="right", no_wrap=True)
     has_scores = any(offer.placement_score for offer in found.offers)
-    if has_scores:
-        table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("price", no_wrap=True)
-    table.add_column("context", justify="right", no_wrap=True)
+    numbers = ("USD/hour", *(("score",) if has_scores else ()))
+    titles = ("", "cloud", "place", "instance type", "GPU", "market", *numbers, "price", "context")
+    table = tables.make(*titles, right=(*numbers, "context"))
     for number, offer in enumerate(found.offers[:most], 1):
         table.add_row(
             str(number),
@@ -98,7 +91,7 @@ def _show(found: Found, most: int) -> None:
             "live" if offer.source == LIVE else "catalog",
             f"{found.fit_of(offer).max_model_len:,}",
         )
-    console.print(table)
+    tables.show(table)
     if len(found.offers) > most:
         console.print(f"… and {len(found.offers) - most} more (--all)")
     first = found.offers[0]

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from automation import views
+from automation import tables, views
 from automation.errors import Kind, Stopped
 from automation.offers import Offer
 from automation.server_options import DatabaseUrl, ServerUrl, TokenFile
@@ -147,12 +146,7 @@ def _show_page(page: Mapping[str, Any], where: Plane, *, as_json: bool) -> None:
     if not page["items"]:
         console.print("No launches.")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("job", no_wrap=True)
-    table.add_column("model", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("began", no_wrap=True)
-    table.add_column("what", overflow="fold")
+    table = tables.make("job", "model", "status", "began", "what")
     for launch in page["items"]:
         state = launch["status"]
         table.add_row(
@@ -162,7 +156,7 @@ def _show_page(page: Mapping[str, Any], where: Plane, *, as_json: bool) -> None:
             clock(launch["created_at"]),
             Text(_what(launch)),
         )
-    console.print(table, soft_wrap=not console.is_terminal)
+    tables.show(table)
     if page["next"]:
         console.print(f"more: liftoff status --cursor {page['next']}{where.option}", highlight=False, soft_wrap=True)
 

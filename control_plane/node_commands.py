@@ -7,10 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from automation import outputs, views
+from automation import outputs, tables, views
 from automation.errors import Kind, Stopped
 from automation.server_options import DatabaseUrl, ServerUrl, TokenFile
 from control_plane import outcome, plane
@@ -136,14 +135,8 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
     if not found:
         console.print("No nodes.")
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("node", "model", "where"):
-        # A name that is cut short can't be asked for.
-        table.add_column(title, overflow="fold")
-    for title in ("USD/hour", "so far"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("health", "until", "endpoint"):
-        table.add_column(title, overflow="fold")
+    titles = ("node", "model", "where", "USD/hour", "so far", "health", "until", "endpoint")
+    table = tables.make(*titles, right=("USD/hour", "so far"))
     for node in found:
         state = node["state"]
         place = f"{node['provider']} {node['zone'] or node['region']} {node['instance_type']}"
@@ -158,6 +151,6 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
             clock(node["expires_at"]),
             Text(node["endpoint"]),
         )
-    console.print(table, soft_wrap=not console.is_terminal)
+    tables.show(table)
     total = sum(node["price_per_hour"] for node in found if node["state"] != "gone")
     console.print(f"{total:.3f} USD/hour in all", highlight=False)
