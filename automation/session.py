@@ -123,7 +123,9 @@ class Session:
         )
         keeps = stack_file.restored if operation == "preview" else stack_file.untouched
         with keeps(self.project, self.stack):
-            worker, self._ahead = self._ahead or Worker(self.journal.worker_log), None
+            worker, self._ahead = self._ahead, None
+            if worker is None or not worker.lives:
+                worker = Worker(self.journal.worker_log)
             worker.begin(request)
             self.interrupts.watch(worker)
             if operation == "up" and self.interrupts.count == 1:

@@ -128,6 +128,11 @@ class Worker:
             )
         _give_way(self._process.pid)
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process is there."""
+        return self._process.poll() is None
+
     def begin(self, request: Request) -> None:
         """Let it do what is asked."""
         self._result, self._steps = None, []

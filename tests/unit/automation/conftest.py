@@ -72,6 +72,10 @@ class Engine:
         self.started.append(tuple(modules))
         return self
 
+    @property
+    def lives(self) -> bool:
+        return True
+
     def begin(self, request: Request) -> None:
         again = request.operation in self.asked
         self.requests.append(request)

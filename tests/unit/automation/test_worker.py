@@ -47,8 +47,10 @@ def test_a_process_that_has_looked_looks_again_and_does_what_is_asked_last(worke
     looks = request(tmp_path, f"echo '{state}'")
     for _ in range(2):
         assert [resource.id for resource in done(worker, looks).resources] == ["i-1"]
+    assert worker.lives
     refused = done(worker, request(tmp_path, "echo 'error: the passphrase is wrong' >&2; exit 255", "forget"))
     assert (refused.ok, refused.text) == (False, "error: the passphrase is wrong")
+    assert not worker.lives
 
 
 def test_a_look_that_hangs_is_not_cancelled_and_may_be_ended_at_once(worker: Worker, tmp_path: Path) -> None:
