@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,11 @@ SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""
 _LOOK_SECONDS: Final = 0.4
 
+_KILLS: Final[Mapping[Fault, Callable[[str], bool]]] = {
+    Fault.WORKER_KILLED: processes.kill_worker,
+    Fault.ENGINE_KILLED: processes.kill_engine,
+    Fault.PLUGIN_KILLED: processes.kill_plugin,
+}
 _SLACKS: Final = {
     Fault.EVICTED: 200.0,
     Fault.NODE_DIED: 200.0,
@@ -246,7 +251,16 @@ class Execution:
             self._happened.extend(injection.fault for injection in now)
         for injection in now:
             self._story.tell(f"at {moment}: {injection.fault} ({injection.amount})")
-            self._inject(injection, stack)
+            if injection.fault in _KILLS:
+                self._kill(injection.fault, stack)
+            else:
+                self._inject(injection, stack)
+
+    def _kill(self, fault: Fault, stack: str) -> None:
+        if not _KILLS[fault](stack):
+            self._story.tell("there is none to kill")
+            with self._lock:
+                self._happened.remove(fault)
 
     def _inject(self, injection: Injection, stack: str) -> None:
         world, fault, amount = self._world, injection.fault, injection.amount
@@ -260,12 +274,6 @@ class Execution:
         match fault:
             case Fault.SERVER_KILLED | Fault.HOST_CRASHED:
                 world.end_server(whole_host=fault is Fault.HOST_CRASHED)
-            case Fault.WORKER_KILLED:
-                processes.kill_worker(stack)
-            case Fault.ENGINE_KILLED:
-                processes.kill_engine(stack)
-            case Fault.PLUGIN_KILLED:
-                processes.kill_plugin(stack)
             case Fault.NODE_DIED:
                 self._end_node(stack)
                 if injection.moment is not Moment.READY:

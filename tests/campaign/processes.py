@@ -39,7 +39,7 @@ def kill_plugin(stack: str) -> bool:
             seen = below[seen.parent]
         return False
 
-    plugins = [one for one in found if any("pulumi-resource-liftoff" in part for part in one.command)]
+    plugins = [one for one in found if one.command[1:3] == ("-m", "provider")]
     return _kill([one.pid for one in plugins if is_of_engine(one)])
 
 
