@@ -247,7 +247,9 @@ class _Stack:
         if self._unheard:
             state = pending.resolve(self._session)
             deleted = () if state.pending else lost.delete(self._session, state, patient=True)
-            if self._unheard.has_machine and not state.pending and not deleted:
+            if deleted and not any(resource.type in MACHINE_TYPES for resource in state.resources):
+                self._watcher.cleared()
+            elif self._unheard.has_machine and not state.pending and not deleted:
                 self._watcher.never_made()
         self._unheard.clear()
 

@@ -21,9 +21,6 @@ ENGINE_DIED: Final = "EngineDied"
 """Names of errors: the worker's process, or its engine's, was killed."""
 DIED: Final = frozenset({WORKER_DIED, ENGINE_DIED})
 
-_NICE: Final = 15
-"""How far engines give way, on a busy host, to whoever shows or is asked how they get on."""
-
 Operation = Literal["up", "preview", "preview-destroy", "destroy", "refresh", "drift", "resources", "forget"]
 LOOKS: Final[frozenset[Operation]] = frozenset({"resources"})
 """Operations that only read the state, in a moment: none is cancelled, and the process stays for the next one."""
@@ -126,7 +123,6 @@ class Worker:
                 encoding="utf-8",
                 start_new_session=True,
             )
-        _give_way(self._process.pid)
 
     @property
     def lives(self) -> bool:
@@ -204,10 +200,3 @@ class Worker:
         except (BrokenPipeError, ValueError):
             # It has ended by itself: its result, or its lack of one, tells.
             return
-
-
-def _give_way(leader: int) -> None:
-    """Let the session that a process leads run after others; what it starts in a session of its own does not."""
-    # Linux shares processors among sessions first, each with a niceness of its own: man 7 sched, "autogroup".
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{leader}/autogroup").write_text(str(_NICE))
