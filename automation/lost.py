@@ -31,22 +31,22 @@ _AGAIN_SECONDS: Final = 2.0
 _Found = TypeVar("_Found", bound="Listed")
 
 
-def find(session: Session) -> tuple[str, ...]:
-    """Return the ids of the stack's machines and idle addresses that its state does not know.
+def find(session: Session, state: Result) -> tuple[str, ...]:
+    """Return the ids of the stack's machines and idle addresses that its state, as just found, does not know.
 
     Raises:
         Stopped: the cloud can't be asked, or the state can't be read.
     """
-    search = _Search(session)
+    search = _Search(session, state)
     return tuple(one.id for one in (*search.machines(), *search.addresses()))
 
 
-def delete(session: Session, state: Result | None = None, *, patient: bool = False) -> tuple[str, ...]:
+def delete(session: Session, state: Result, *, patient: bool = False) -> tuple[str, ...]:
     """Delete the stack's machines that its state does not know, and return their ids; release such addresses, too.
 
     Args:
         session: the stack's; nothing else may work on it.
-        state: what it was just found to hold (`resources`); None reads it.
+        state: what it was just found to hold (`resources`).
         patient: a create may just have been asked for: look more than once.
 
     Raises:
@@ -77,26 +77,23 @@ def delete_if_listed(session: Session, state: Result) -> None:
         session.reporter.note(f"{error}; {error.hint}")
 
 
-def known(session: Session) -> set[str]:
-    """Return the ids that a stack's state has; none where there is no such stack.
+def known(session: Session, state: Result | None = None) -> set[str]:
+    """Return the ids that a stack's state has; none where there is no such stack. It is read unless it is given.
 
     Raises:
         Stopped: the state can't be read.
     """
-    return _ids(session.stack, session.run("resources", _SECONDS))
-
-
-def _ids(stack: str, found: Result) -> set[str]:
+    found = session.run("resources", _SECONDS) if state is None else state
     if not found.ok and found.error != "StackNotFoundError":
-        text = f"the state of stack {stack!r} can't be read: {found.text}"
-        raise Stopped(Kind.UNKNOWN, "state_unreadable", text, f"liftoff repair --stack {stack}")
+        text = f"the state of stack {session.stack!r} can't be read: {found.text}"
+        raise Stopped(Kind.UNKNOWN, "state_unreadable", text, f"liftoff repair --stack {session.stack}")
     return {resource.id for resource in found.resources}
 
 
 class _Search:
-    """A stack's cloud, asked for what the stack's state does not know; the state is read once."""
+    """A stack's cloud, asked for what the stack's state does not know."""
 
-    def __init__(self, session: Session, state: Result | None = None) -> None:
+    def __init__(self, session: Session, state: Result) -> None:
         # It needs what nothing else on the way to a launch does.
         from automation.checks import stack_values
 
@@ -150,7 +147,7 @@ class _Search:
 
     @cached_property
     def _known(self) -> set[str]:
-        return known(self._session) if self._state is None else _ids(self._session.stack, self._state)
+        return known(self._session, self._state)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -142,10 +142,10 @@ class Session:
             finally:
                 self.interrupts.watch(None)
         result = worker.result()
-        if operation in LOOKS and result.error not in DIED:
-            self._ahead = worker
         if result.error in DIED:
             self._wait_for_lock()
+        elif operation in LOOKS:
+            self._ahead = worker
         self.journal.write("result", {"operation": operation, **result.model_dump(mode="json")})
         return result
 

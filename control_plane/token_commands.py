@@ -61,14 +61,13 @@ def revoke(
     """Take a token back; it is refused from now on."""
     number = _tokens(database, as_json=as_json).revoke(name)
     if number == 0:
-        error = Stopped(
-            Kind.CONFIGURATION,
-            "token_unknown",
-            f"NAME: given {name!r}; allowed: a token that is in use",
-            "see them: liftoff token list",
-        )
-        views.choose(as_json=as_json).stopped(error)
-        raise typer.Exit(error.kind.exit_code)
+        with views.exits(views.choose(as_json=as_json)):
+            raise Stopped(
+                Kind.CONFIGURATION,
+                "token_unknown",
+                f"NAME: given {name!r}; allowed: a token that is in use",
+                "see them: liftoff token list",
+            )
     print(json.dumps({"name": name, "revoked": number}) if as_json else f"revoked {number}")
 
 

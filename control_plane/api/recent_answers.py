@@ -41,15 +41,17 @@ class RecentAnswers:
         # What happens while an answer is made may not be in it: who asks later gets another one.
         rung = self._bell.times_rung(launch_id)
         kept = self._kept.get(launch_id)
-        age = self._clock() - kept.made if kept is not None and kept.rung == rung else _SECONDS
-        if kept is not None and age < _FRESH_SECONDS:
+        now = self._clock()
+        if kept is not None and (kept.rung != rung or now - kept.made >= _SECONDS):
+            kept = None
+        if kept is not None and now - kept.made < _FRESH_SECONDS:
             return kept.body
         key = (launch_id, rung)
         with self._lock:
             made = self._making.get(key)
             if made is None:
                 made = self._making[key] = self._pool.submit(self._make, key, make)
-        return kept.body if kept is not None and age < _SECONDS else await asyncio.wrap_future(made)
+        return kept.body if kept is not None else await asyncio.wrap_future(made)
 
     def _make(self, key: tuple[str, int], make: Callable[[], bytes]) -> bytes:
         launch_id, rung = key
