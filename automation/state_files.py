@@ -6,13 +6,14 @@ update that is on.
 """
 
 import contextlib
+import glob
 import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from automation import locks
@@ -20,6 +21,10 @@ from automation.errors import Kind, Stopped
 
 _STACKS: Final = ".pulumi/stacks"
 _BACKUPS: Final = ".pulumi/backups"
+_META: Final = ".pulumi/meta.yaml"
+_BY_PROJECT: Final = "version: 1"
+_VERSION: Final = 3
+"""Of the states that the engine writes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,22 @@ def is_whole(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(found, dict) and isinstance(found.get("checkpoint"), dict)
+
+
+def deployment(text: str) -> dict[str, Any] | None:
+    """Return what a state holds, as the engine exports it; None where it can't be read, or is of another version."""
+    found = json.loads(text) if is_whole(text) else {}
+    return found["checkpoint"].get("latest") or {} if found.get("version") == _VERSION else None
+
+
+def is_missing(place: Place, project: str, stack: str) -> bool:
+    """Tell whether there surely is no such stack: no state in any of the forms that the engine may give one.
+
+    Only of a store whose first word of its version is 1 are the states' names known, which may end with `.gz`
+    (https://github.com/pulumi/pulumi/blob/master/pkg/backend/diy/store.go).
+    """
+    name = state_name(project, stack)
+    return (place.read(_META) or "").strip() == _BY_PROJECT and not any(map(place.read, (name, f"{name}.gz")))
 
 
 def state_name(project: str, stack: str) -> str:
@@ -163,9 +184,9 @@ class Folder:
         return [str(path.relative_to(self._root)) for path in (self._root / folder).glob("*.json")]
 
     def remove(self, name: str) -> None:
-        """Remove a file with the attributes that the engine keeps beside it, and a folder that is empty then."""
+        """Remove a file with what the engine keeps beside it, or left of a write, and a folder that is empty then."""
         path = self._root / name
-        for one in (path, path.with_name(f"{path.name}.attrs")):
+        for one in (path, path.with_name(f"{path.name}.attrs"), *path.parent.glob(f"{glob.escape(path.name)}.*.tmp")):
             one.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             path.parent.rmdir()

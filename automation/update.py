@@ -1,4 +1,4 @@
-"""The worker: one engine operation in a process of its own (`python -m automation.update`).
+"""The worker: one engine operation in a process of its own (`python -m automation.update`, or forked).
 
 Updates of several stacks do not share a process, since the SDKs import lazily and not thread-safely. The request is the
 first line of standard input, as JSON. Later lines are commands: `cancel` ends the operation cleanly, `kill` at once.
@@ -17,16 +17,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from pulumi import automation as auto
 from pulumi.automation import errors as engine_errors
 from semver import VersionInfo
 
-from automation import difference, program
+from automation import attached, backend, difference, program, stack_file, state_files
 from automation.preview import recording
 from automation.preview.recording import masked
 from automation.worker import ENGINE_DIED, LOOKS, Cancelled, Request
@@ -39,6 +40,9 @@ _PREVIEWS: Final = frozenset({"preview", "preview-destroy"})
 
 class Engine(auto.PulumiCommand):
     """The CLI as the Automation API runs it, with the one thing that the API hides: its process, to be interrupted."""
+
+    umask = -1
+    """Of the engine's files; negative where it is this process's own."""
 
     def __init__(self, folder: Path, version: str) -> None:
         # The base class asks the executable for its version; the folder it was installed in says it already.
@@ -81,6 +85,7 @@ class Engine(auto.PulumiCommand):
                 encoding="utf-8",
                 errors="replace",
                 process_group=0,
+                umask=self.umask,
             )
             self._process = process
         out, err = process.communicate()
@@ -123,7 +128,9 @@ class _Workspace(auto.LocalWorkspace):
 class _Stack(auto.Stack):
     """A stack without the CLI calls whose answers are known from the events: 0.1 to 0.4 s each."""
 
-    def __init__(self, name: str, workspace: auto.Workspace) -> None:
+    workspace: _Workspace
+
+    def __init__(self, name: str, workspace: _Workspace) -> None:
         # The base class selects the stack, which also changes what the user's own `pulumi` commands work on.
         self.name = name
         self.workspace = workspace
@@ -164,18 +171,25 @@ class Update:
         self._say({"result": {"ok": True, "seconds": seconds, **known, **found}})
 
     def _operate(self) -> dict[str, Any]:
+        if self._request.operation == "resources":
+            return self._resources(self._stack(self._request.environment))
+        if self._request.operation == "forget":
+            return self._forget(self._stack(self._request.environment))
+        with attached.attached(self._request.environment) as environment:
+            return self._drive(self._stack(environment))
+
+    def _stack(self, environment: Mapping[str, str]) -> "_Stack":
         request = self._request
         workspace = _Workspace(
             request.config,
             work_dir=str(request.project),
             pulumi_command=self.engine,
-            env_vars=request.environment,
+            env_vars=environment,
         )
-        stack = _Stack(request.stack, workspace)
-        if request.operation == "resources":
-            return self._resources(stack)
-        if request.operation == "forget":
-            return self._forget(stack)
+        return _Stack(request.stack, workspace)
+
+    def _drive(self, stack: "_Stack") -> dict[str, Any]:
+        request, workspace = self._request, stack.workspace
         if request.operation == "up":
             run = program.of(request.project)
             self._with_stack(workspace, lambda: stack.up(program=run, on_event=self._take, suppress_progress=True))
@@ -206,6 +220,7 @@ class Update:
 
     def _with_stack(self, workspace: auto.LocalWorkspace, work: Callable[[], object]) -> None:
         try:
+            self._refuse_missing()
             work()
         except engine_errors.StackNotFoundError:
             workspace.create_stack(self._request.stack)
@@ -216,7 +231,9 @@ class Update:
                     workspace.remove_stack(self._request.stack, preserve_config=True)
 
     def _resources(self, stack: auto.Stack) -> dict[str, Any]:
-        deployment = stack.export_stack().deployment or {}
+        deployment: Mapping[str, Any] | None = self._read_state()
+        if deployment is None:
+            deployment = stack.export_stack().deployment or {}
         return {
             "resources": [
                 {
@@ -230,6 +247,33 @@ class Update:
             ],
             "pending": [item["resource"]["urn"] for item in deployment.get("pending_operations") or []],
         }
+
+    def _read_state(self) -> dict[str, Any] | None:
+        """Return what the state's own file holds; None where the engine has to be asked, or to say what is wrong.
+
+        The engine takes a third of a second to say the same, for the key of secrets that nobody asks for here.
+        """
+        self._refuse_missing()
+        text = self._files.read(state_files.state_name(self._project, self._request.stack)) if self._files else None
+        return state_files.deployment(text) if text is not None else None
+
+    def _refuse_missing(self) -> None:
+        """Say that there is no such stack, where that is known without asking the engine."""
+        stack = self._request.stack
+        if self._files is not None and state_files.is_missing(self._files, self._project, stack):
+            raise engine_errors.StackNotFoundError(
+                auto.CommandResult("", f"error: no stack named '{stack}' found", 255)
+            )
+
+    @cached_property
+    def _files(self) -> state_files.Place | None:
+        """The states' files, where they are files of this host."""
+        url = backend.url_of_user(os.environ) or self._request.environment.get("PULUMI_BACKEND_URL", "")
+        return state_files.place_of(url) if url.startswith("file:") else None
+
+    @cached_property
+    def _project(self) -> str:
+        return stack_file.project_name(self._request.project)
 
     def _forget(self, stack: auto.Stack) -> dict[str, Any]:
         state = stack.export_stack()
@@ -335,8 +379,8 @@ def _limit(engine: Engine, seconds: float, ended: threading.Event) -> None:
         engine.kill()
 
 
-def main() -> None:
-    """Read the request, do it, say the result."""
+def main(modules: Sequence[str], commands: TextIO) -> NoReturn:
+    """Read the request, do it, say the result; these modules are imported first."""
     # Nothing else may write between our lines: what prints to standard output goes to standard error.
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -350,26 +394,28 @@ def main() -> None:
                 update.engine.interrupt("orphaned")
 
     gc.disable()
-    for module in sys.argv[1:]:
+    # What the plugin makes is for nobody else to read; the engine's own files are as the user has them.
+    Engine.umask = os.umask(0o077)
+    for module in modules:
         # What is wrong with it is told when the program needs it.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     gc.enable()
-    while line := sys.stdin.readline():
+    while line := commands.readline():
         request = Request.model_validate_json(line)
         update = Update(request, say)
         ended = threading.Event()
         if request.operation not in LOOKS:
-            threading.Thread(target=_watch, args=(sys.stdin, update.engine), daemon=True).start()
+            threading.Thread(target=_watch, args=(commands, update.engine), daemon=True).start()
         threading.Thread(target=_limit, args=(update.engine, request.limit_seconds, ended), daemon=True).start()
         update.run()
         ended.set()
         if request.operation not in LOOKS:
             break
     sys.stderr.flush()
-    # The thread that reads standard input may hold its lock: leave without the interpreter's own tidying.
+    # The thread that reads commands may hold its lock: leave without the interpreter's own tidying.
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:], sys.stdin)

@@ -4,9 +4,9 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,11 +101,53 @@ class Result(BaseModel):
     steps: tuple[Mapping[str, Any], ...] = Field(default=(), exclude=True, repr=False)
 
 
+class Process(Protocol):
+    """A worker's process, as `subprocess.Popen` is one."""
+
+    @property
+    def stdin(self) -> IO[str] | None:
+        """Where commands go."""
+
+    @property
+    def stdout(self) -> IO[str] | None:
+        """Where events and results come from."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it lives."""
+
+    def wait(self) -> int | None:
+        """Return its exit code, once it has ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+def start_python(log: Path, modules: Sequence[str]) -> Process:
+    """Start a worker as a Python of its own, in a session of its own: the terminal's Ctrl-C does not reach it."""
+    with log.open("ab") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "automation.update", *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+
+start: Callable[[Path, Sequence[str]], Process] = start_python
+"""How this process starts its workers; a server forks them (`automation.forked`)."""
+
+
 class Worker:
     """A process for one operation, after any looks at the state.
 
-    It is in a session of its own, so that the terminal's Ctrl-C does not reach it. It may be started ahead, with the
-    modules that its operation will need.
+    It may be started ahead, with the modules that its operation will need.
     """
 
     def __init__(self, log: Path, modules: Sequence[str] = ()) -> None:
@@ -113,16 +155,7 @@ class Worker:
         self._result: Result | None = None
         self._steps: list[Mapping[str, Any]] = []
         self._looks = False
-        with log.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "automation.update", *modules],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
+        self._process = start(log, modules)
 
     @property
     def lives(self) -> bool:

@@ -14,7 +14,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from automation import views
+from automation import forked, views
 from control_plane.api import app
 from control_plane.registry import Registry
 from control_plane.services import Services, Settings
@@ -88,6 +88,7 @@ def serve(
     )
     with views.exits(views.choose(as_json=as_json)):
         services = Services.open(settings)
+    forked.fork_workers()
     registry = Registry(services)
     built = app.build(services)
     # What is there by now stays: it is not looked through again and again for what could be given back.

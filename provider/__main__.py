@@ -2,21 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterable
 from importlib import metadata
 
 from provider import server
-
-
-def resources() -> Iterable[server.AnyResource]:
-    """Return every resource that this provider has."""
-    from provider.boot_session import BootSession
-    from provider.local_machine import LocalMachine
-    from provider.local_network import LocalNetwork
-    from provider.local_storage import LocalStorage
-    from provider.readiness import Readiness
-
-    return (LocalNetwork(), LocalStorage(), BootSession(), LocalMachine(), Readiness())
+from provider.resources import resources
 
 
 def main() -> None:

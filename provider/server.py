@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent import futures
+from functools import cached_property
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -33,11 +34,15 @@ AnyResource = Resource[Any]
 
 
 class Engine:
-    """The way back to the engine: status lines and diagnostics."""
+    """The way back to the engine: status lines and diagnostics. An address that is not known yet is empty."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str = "") -> None:
         self._address = address
         self._stub: engine_pb2_grpc.EngineStub | None = None
+
+    def is_at(self, address: str) -> None:
+        """Take the address that an engine which attaches itself tells."""
+        self._address = self._address or address
 
     def log(self, urn: str, message: str, *, ephemeral: bool) -> None:
         """Send one line; an engine that is going away is not worth failing an operation for."""
@@ -53,9 +58,9 @@ class Engine:
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """Answers the engine for a set of resources."""
 
-    def __init__(self, engine: Engine, resources: Iterable[AnyResource], version: str) -> None:
+    def __init__(self, engine: Engine, resources: Callable[[], Iterable[AnyResource]], version: str) -> None:
         self._engine = engine
-        self._resources = {resource.token: resource for resource in resources}
+        self._load = resources
         self._version = version
         self._cancelled = threading.Event()
 
@@ -67,6 +72,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             accept_outputs=False,
             supports_autonaming_configuration=False,
         )
+
+    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Take the address of an engine that found this plugin running."""
+        self._engine.is_at(request.address)
+        return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Say which version this is."""
@@ -171,6 +181,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             resource.delete(request.id, _parse(resource, inputs), _outputs(resource, state), operation)
         return empty_pb2.Empty()
 
+    @cached_property
+    def _resources(self) -> dict[str, AnyResource]:
+        # What they import is waited for by whoever needs one of them, and by nobody else.
+        return {resource.token: resource for resource in self._load()}
+
     def _resource(self, urn: str, context: grpc.ServicerContext) -> AnyResource:
         token = urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
         if token not in self._resources:
@@ -260,30 +275,56 @@ def _preview(resource: AnyResource, inputs: wire.Properties) -> Any:
     return wire.write(inputs.values, inputs.secret | resource.secret_outputs, unknown)
 
 
+class Plugin:
+    """The plugin, serving from the moment in which it is made; `beside` adds other services to the same port.
+
+    Attributes:
+        port: on loopback.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        resources: Callable[[], Iterable[AnyResource]],
+        version: str,
+        beside: Callable[[grpc.Server], object] = lambda _: None,
+    ) -> None:
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=64),
+            options=[
+                ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+                ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ],
+        )
+        self._servicer = Servicer(engine, resources, version)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(self._servicer, self._server)
+        beside(self._server)
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def stop(self) -> threading.Event:
+        """End what waits and take nothing new; the event is set once what was in flight has ended."""
+        self._servicer.cancel()
+        return self._server.stop(_GRACE_SECONDS)
+
+    def wait(self) -> None:
+        """Return once it has been stopped."""
+        self._server.wait_for_termination()
+
+
 def serve(engine_address: str, resources: Callable[[], Iterable[AnyResource]], version: str) -> NoReturn:
     """Serve until the engine ends this process; the first line on standard output is the port."""
-    server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=64),
-        options=[
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-            ("grpc.max_send_message_length", _MESSAGE_BYTES),
-        ],
-    )
-    servicer = Servicer(Engine(engine_address), resources(), version)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    plugin = Plugin(Engine(engine_address), resources, version)
 
     def stop(*_: object) -> None:
         # The engine interrupts its plugins when it is done, and waits 5 s for one that stays.
-        servicer.cancel()
-        server.stop(_GRACE_SECONDS)
+        plugin.stop()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_when_orphaned, args=(os.getppid(), stop), name="engine", daemon=True).start()
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    print(port, flush=True)
-    server.wait_for_termination()
+    print(plugin.port, flush=True)
+    plugin.wait()
     sys.exit(0)
 
 

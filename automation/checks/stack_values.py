@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,8 +103,9 @@ def read(
     plain = stack_file.everything(project, stack, given)
     if SECRET not in plain.values():
         return StackValues(name, plain)
+    of_project, of_stack = secrets_of or (project, stack)
     try:
-        told = _decrypted(*(secrets_of or (project, stack)))
+        told = _decrypted(of_project, of_stack, stack_file.path_of(of_project, of_stack).read_text())
     except (Stopped, OSError, ValueError, subprocess.TimeoutExpired) as error:
         return StackValues(name, plain, problem=_first_line(str(error)) or type(error).__name__)
     opened = {key: told.get(key, value) if value == SECRET else value for key, value in plain.items()}
@@ -134,7 +136,12 @@ def hidden_values(values: StackValues, environment: Mapping[str, str]) -> Iterat
         yield environment.get(name, "")
 
 
-def _decrypted(project: Path, stack: str) -> dict[str, str]:
+@lru_cache(maxsize=4)
+def _decrypted(project: Path, stack: str, text: str) -> Mapping[str, str]:  # noqa: ARG001 - another text, other values
+    """Return a stack's values in plain; all launches of a server begin with the same file, of which this is the text.
+
+    The engine takes half a second of a processor for it.
+    """
     command = [str(backend.engine_folder() / "pulumi"), "--non-interactive", "config", "--json", "--show-secrets"]
     environment = {**os.environ, **backend.environment(os.environ)}
     with stack_file.untouched(project, stack):

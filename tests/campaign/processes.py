@@ -23,26 +23,6 @@ def kill_worker(stack: str) -> bool:
     return _kill([one.parent for one in _engines(stack)])
 
 
-def kill_plugin(stack: str) -> bool:
-    """Kill Liftoff's own plugin of the engine of a stack."""
-    found = _all()
-    engines = {one.pid for one in _engines(stack)}
-    below = {one.pid: one for one in found}
-
-    def is_of_engine(one: _Process) -> bool:
-        seen = one
-        for _ in range(4):
-            if seen.parent in engines:
-                return True
-            if seen.parent not in below:
-                return False
-            seen = below[seen.parent]
-        return False
-
-    plugins = [one for one in found if one.command[1:3] == ("-m", "provider")]
-    return _kill([one.pid for one in plugins if is_of_engine(one)])
-
-
 def _engines(stack: str) -> list[_Process]:
     return [one for one in _all() if one.command and Path(one.command[0]).name == "pulumi" and stack in one.command]
 

@@ -59,3 +59,44 @@ def test_without_any_whole_copy_it_says_by_which_tag_the_rest_is_found(tmp_path:
         state_files.restore(Folder(tmp_path), "liftoff", "chat")
     assert stopped.value.code == "state_lost"
     assert "liftoff-stack=chat" in stopped.value.hint
+
+
+def test_a_state_tells_what_it_holds_as_the_engine_does() -> None:
+    resources = [{"urn": "urn:pulumi:dev::liftoff::x::machine", "type": "x", "id": "i-1"}]
+    made = {"version": 3, "checkpoint": {"latest": {"resources": resources}}}
+    assert state_files.deployment(json.dumps(made)) == {"resources": resources}
+    assert state_files.deployment(json.dumps({"version": 3, "checkpoint": {"stack": "dev"}})) == {}, "nothing was made"
+
+
+@pytest.mark.parametrize("text", ["", '{"version": 3', "[]", '{"version": 4, "checkpoint": {"latest": {}}}'])
+def test_what_is_no_state_that_is_known_is_left_to_the_engine(text: str) -> None:
+    assert state_files.deployment(text) is None
+
+
+@pytest.mark.parametrize(
+    ("meta", "state", "missing"),
+    [
+        ("version: 1\n", None, True),
+        ("version: 1\n", "dev.json", False),
+        ("version: 1\n", "dev.json.gz", False),
+        ("version: 2\n", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_stack_is_missing_where_nothing_of_it_could_be_anywhere(
+    tmp_path: Path, meta: str | None, state: str | None, missing: bool
+) -> None:
+    (tmp_path / ".pulumi" / "stacks" / "liftoff").mkdir(parents=True)
+    if meta:
+        (tmp_path / ".pulumi" / "meta.yaml").write_text(meta)
+    if state:
+        (tmp_path / ".pulumi" / "stacks" / "liftoff" / state).write_text("x")
+    assert state_files.is_missing(Folder(tmp_path), "liftoff", "dev") is missing
+
+
+def test_what_is_left_of_a_write_goes_with_a_stacks_copies(root: Path) -> None:
+    folder = root / ".pulumi" / "stacks" / "liftoff"
+    left = folder / "chat.json.bak.18ec93e5f8aaaf1b.tmp"
+    left.write_text("")
+    state_files.forget(Folder(root), "liftoff", "chat")
+    assert not left.exists()

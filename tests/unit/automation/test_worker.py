@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import automation.worker
 from automation import backend
-from automation.worker import WORKER_DIED, Operation, Request, Result, Worker
+from automation.forked import Forked
+from automation.worker import WORKER_DIED, Operation, Request, Result, Worker, start_python
 
 MACHINE = {
     "urn": "urn:pulumi:dev::liftoff::x::machine",
@@ -19,7 +21,7 @@ MACHINE = {
 }
 
 
-def request(folder: Path, script: str, operation: Operation = "resources") -> Request:
+def look_at(folder: Path, script: str, operation: Operation = "resources") -> Request:
     """Return a request for an engine that is this shell script."""
     engine = folder / "pulumi"
     engine.write_text(f"#!/bin/sh\n{script}\n")
@@ -29,8 +31,9 @@ def request(folder: Path, script: str, operation: Operation = "resources") -> Re
     return Request(project=folder, stack="dev", operation=operation, engine=folder, version=version, limit_seconds=30)
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
+@pytest.fixture(params=[start_python, Forked])
+def worker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(automation.worker, "start", request.param)
     made = Worker(tmp_path / "worker.log")
     yield made
     made.dismiss()
@@ -44,17 +47,17 @@ def done(worker: Worker, asked: Request) -> Result:
 
 def test_a_process_that_has_looked_looks_again_and_does_what_is_asked_last(worker: Worker, tmp_path: Path) -> None:
     state = json.dumps({"version": 3, "deployment": {"resources": [MACHINE]}})
-    looks = request(tmp_path, f"echo '{state}'")
+    looks = look_at(tmp_path, f"echo '{state}'")
     for _ in range(2):
         assert [resource.id for resource in done(worker, looks).resources] == ["i-1"]
     assert worker.lives
-    refused = done(worker, request(tmp_path, "echo 'error: the passphrase is wrong' >&2; exit 255", "forget"))
+    refused = done(worker, look_at(tmp_path, "echo 'error: the passphrase is wrong' >&2; exit 255", "forget"))
     assert (refused.ok, refused.text) == (False, "error: the passphrase is wrong")
     assert not worker.lives
 
 
 def test_a_look_that_hangs_is_not_cancelled_and_may_be_ended_at_once(worker: Worker, tmp_path: Path) -> None:
-    worker.begin(request(tmp_path, "sleep 20"))
+    worker.begin(look_at(tmp_path, "sleep 20"))
 
     def press() -> None:
         worker.cancel()

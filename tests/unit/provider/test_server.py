@@ -16,8 +16,8 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pydantic import Field
 
 from provider import server, wire
-from provider.__main__ import resources
 from provider.resource import Inputs, Operation, Outputs, Refused, Resource
+from provider.resources import resources
 
 URN = "urn:pulumi:dev::liftoff::liftoff:index:ModelNode$liftoff:index:Kettle::kettle"
 Kinds = provider_pb2.PropertyDiff
@@ -67,7 +67,9 @@ def engine() -> RecordingEngine:
 @pytest.fixture
 def stub(engine: RecordingEngine) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     running = grpc.server(futures.ThreadPoolExecutor(4))
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(server.Servicer(engine, [Kettle()], "1.2.3"), running)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+        server.Servicer(engine, lambda: [Kettle()], "1.2.3"), running
+    )
     port = running.add_insecure_port("127.0.0.1:0")
     running.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -190,7 +192,7 @@ def test_an_unknown_type_is_named_with_those_there_are(stub: provider_pb2_grpc.R
 
 def test_the_schema_has_every_resource_with_its_secrets_and_replacements() -> None:
     stub_context: Any = None
-    servicer = server.Servicer(RecordingEngine(), resources(), "1.2.3")
+    servicer = server.Servicer(RecordingEngine(), resources, "1.2.3")
     schema = json.loads(servicer.GetSchema(provider_pb2.GetSchemaRequest(), stub_context).schema)
     assert sorted(schema["resources"]) == [
         "liftoff:index:BootSession",
