@@ -104,7 +104,7 @@ def is_locked(project: Path, stack: str) -> bool:
 
 
 def release_stale_locks(backend_url: str, project: str, stack: str) -> list[Lock]:
-    """Release the locks in a file backend whose owner on this host is dead, and return them.
+    """Release the locks in a file backend whose owner on this host is dead, and return them; broken ones go, too.
 
     Those in a bucket are left alone: a host's name alone does not tell that it is this one.
 
@@ -112,6 +112,7 @@ def release_stale_locks(backend_url: str, project: str, stack: str) -> list[Lock
         Stopped: a living process, or one on another host, holds the stack.
     """
     released = []
+    locks.remove_broken(backend_url, project, stack)
     for lock in locks.read(backend_url, project, stack):
         if not backend_url.startswith("file:") or lock.host != socket.gethostname() or _is_engine(lock.pid):
             raise Stopped(

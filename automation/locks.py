@@ -5,9 +5,11 @@ The engine writes one object per update, `.pulumi/locks/organization/PROJECT/STA
 begins; elsewhere the engine refuses, and `parse` reads its words. Pulumi Cloud has leases that end by themselves.
 """
 
+import contextlib
 import json
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 _FOLDER: Final = ".pulumi/locks/organization"
 _TIMEOUT_SECONDS: Final = 10.0
+_WRITING_SECONDS: Final = 1.0
 _IN_TEXT: Final = re.compile(
     rf"/{re.escape(_FOLDER)}/[^/\s]+/(?P<stack>[^/\s]+)/[^\s]+: "
     r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)"
@@ -62,6 +65,25 @@ def read(backend_url: str, project: str, stack: str) -> Iterator[Lock]:
         yield from _in_bucket(parts, project, stack)
 
 
+def remove_broken(backend_url: str, project: str, stack: str) -> None:
+    """Remove the locks in a file backend that can't be read.
+
+    The engine reads its locks before it takes one, and fails on one that a full disk has cut off. Whoever wrote it was
+    told so and did not go on.
+    """
+    parts = urlsplit(backend_url)
+    if parts.scheme != "file":
+        return
+    root = Path(unquote(parts.netloc + parts.path)).expanduser()
+    found = _broken(root, project, stack)
+    if found:
+        # One that is just being written can be read in a moment.
+        time.sleep(_WRITING_SECONDS)
+        found &= _broken(root, project, stack)
+    for path in found:
+        path.unlink(missing_ok=True)
+
+
 def parse(text: str) -> tuple[str, Lock] | None:
     """Return the stack and the first lock that the engine names in a refusal, or None where it names none."""
     match = _IN_TEXT.search(text)
@@ -73,12 +95,29 @@ def parse(text: str) -> tuple[str, Lock] | None:
 
 
 def _in_folder(root: Path, project: str, stack: str) -> Iterator[Lock]:
-    for path in sorted((root / _FOLDER / project / stack).glob("*.json")):
-        try:
+    for path in sorted(_files(root, project, stack)):
+        # What can't be read went away just now, or is being written.
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             yield _lock(str(path), json.loads(path.read_text()), f"rm {shlex.quote(str(path))}")
-        except (OSError, ValueError, KeyError, TypeError):
-            # It went away just now, or is being written.
+
+
+def _broken(root: Path, project: str, stack: str) -> set[Path]:
+    found = set()
+    for path in _files(root, project, stack):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            found.add(path)
+        except OSError:
             continue
+    return found
+
+
+def _files(root: Path, project: str, stack: str) -> Iterator[Path]:
+    """Yield what the engine takes for locks: also the `.tmp` of one whose writing came to no end."""
+    for path in (root / _FOLDER / project / stack).glob("*"):
+        if path.suffix != ".attrs":
+            yield path
 
 
 def _in_bucket(parts: SplitResult, project: str, stack: str) -> Iterator[Lock]:

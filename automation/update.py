@@ -35,6 +35,10 @@ from automation.worker import ENGINE_DIED, LOOKS, Cancelled, Request
 _GRACE_SECONDS: Final = 120.0
 """How long a cancelled operation may take to finish what is in flight, before it is ended at once."""
 _LAST_GRACE_SECONDS: Final = 3.0
+_END_SECONDS: Final = 60.0
+"""How long the engine may take to end after its last event, with all of its state written. Interrupted in a bad moment
+it says something more after it, waits for ever for somebody to hear that, and keeps its lock
+(https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/display/display.go, `startEventLogger`)."""
 _PREVIEWS: Final = frozenset({"preview", "preview-destroy"})
 
 
@@ -108,8 +112,18 @@ class Engine(auto.PulumiCommand):
     def kill(self) -> None:
         """End the CLI without its consent, and the plugins of its group."""
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill(self._process)
+
+    def expect_end(self, seconds: float) -> None:
+        """Kill the CLI unless it ends within so many seconds; it has said its last word."""
+        with self._lock:
+            timer = threading.Timer(seconds, self._kill, (self._process,))
+        timer.daemon = True
+        timer.start()
+
+    def _kill(self, process: "subprocess.Popen[str] | None") -> None:
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Workspace(auto.LocalWorkspace):
@@ -295,6 +309,8 @@ class Update:
         return {"result": result}
 
     def _take(self, event: auto.EngineEvent) -> None:
+        if event.cancel_event is not None:
+            self.engine.expect_end(_END_SECONDS)
         # A slow receiver delays the update's end: only note the time and hand it on.
         self._events.put((time.monotonic(), event))
 

@@ -2,6 +2,7 @@ import json
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,28 @@ def test_a_living_owner_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Stopped, match="process 4711 of me") as caught:
         release(tmp_path)
     assert str(path) in caught.value.hint
+    assert path.exists()
+
+
+def test_a_lock_that_a_full_disk_has_cut_off_goes_and_holds_nobody_up(tmp_path: Path) -> None:
+    path = lock(tmp_path, DEAD, socket.gethostname())
+    path.write_text("")
+    # The engine writes beside it first, and lists what is left of that as a lock.
+    partial = path.with_name(f"{path.name}.18ec93e5f8aaaf1b.tmp")
+    partial.touch()
+    assert release(tmp_path) == []
+    assert not path.exists()
+    assert not partial.exists()
+
+
+def test_a_lock_that_is_being_written_is_read_once_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lock(tmp_path, 4711, socket.gethostname())
+    whole = path.read_text()
+    path.write_text(whole[:10])
+    monkeypatch.setattr(time, "sleep", lambda _: path.write_text(whole))
+    monkeypatch.setattr(backend, "_is_engine", lambda pid: pid == 4711)
+    with pytest.raises(Stopped, match="process 4711 of me"):
+        release(tmp_path)
     assert path.exists()
 
 

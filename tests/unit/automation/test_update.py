@@ -1,12 +1,15 @@
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi.automation import EngineEvent
+from pulumi.automation.errors import CommandError
 
-from automation import update
+from automation import backend, update
 from automation.preview import recording
-from automation.worker import SECRET
+from automation.worker import SECRET, Request
 
 
 def event(**kind: Any) -> EngineEvent:
@@ -56,3 +59,41 @@ def test_a_step_of_a_preview_is_recorded_without_its_secrets() -> None:
     assert found["old_outputs"] == {"size": 1}
     assert found["detailed_diff"]["size.x"] == {"kind": "update", "of_inputs": False}
     assert "hush" not in json.dumps(found)
+
+
+def engine(folder: Path, script: str) -> update.Engine:
+    """Return an engine that is this shell script."""
+    (folder / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "pulumi").chmod(0o755)
+    return update.Engine(folder, "3.259.0")
+
+
+def test_an_engine_that_has_said_its_last_word_and_does_not_end_is_killed(tmp_path: Path) -> None:
+    stuck = engine(tmp_path, "sleep 60")
+    threading.Timer(0.5, stuck.expect_end, (0.2,)).start()
+    with pytest.raises(CommandError):
+        stuck.run([], str(tmp_path), {})
+    assert stuck.died
+
+
+def test_an_engine_that_ends_by_itself_is_not_killed_nor_is_the_next(tmp_path: Path) -> None:
+    ends = engine(tmp_path, "sleep 1; echo done")
+    threading.Timer(0.5, ends.expect_end, (1.0,)).start()
+    assert [ends.run([], str(tmp_path), {}).stdout for _ in range(2)] == ["done", "done"]
+    assert not ends.died
+
+
+def test_the_engines_last_event_is_the_moment_from_which_it_has_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[float] = []
+    monkeypatch.setattr(update.Engine, "expect_end", lambda _, seconds: expected.append(seconds))
+    version = backend.version()
+    asked = Request(
+        project=tmp_path, stack="dev", operation="destroy", engine=tmp_path, version=version, limit_seconds=30
+    )
+    made = update.Update(asked, lambda _: None)
+    made._take(event(diagnosticEvent={"message": "x", "color": "raw", "severity": "info"}))
+    assert expected == []
+    made._take(event(cancelEvent={}))
+    assert len(expected) == 1
