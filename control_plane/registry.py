@@ -65,6 +65,7 @@ class Registry:
             ("nodes", _LOOK_SECONDS, self.look_at_nodes),
             ("mailboxes", _LETTER_SECONDS, self.look_at_mailboxes),
             ("servers", self._services.settings.dead_seconds / _HEARTBEATS, self.look_at_servers),
+            ("work", _LOOK_SECONDS, self._services.workflows.catch_up),
             ("sweep", self._services.settings.sweep_seconds, self.sweep),
             ("strays", self._services.settings.sweep_seconds, self.sweep_clouds),
         )

@@ -66,6 +66,9 @@ class Queue(Protocol):
     def adopt(self, dead: Sequence[str]) -> None:
         """Go on with what dead servers worked on."""
 
+    def catch_up(self) -> None:
+        """Go on with what this server has and nobody works on."""
+
     def stop(self) -> None:
         """End without waiting for what runs."""
 

@@ -39,12 +39,16 @@ class Workflows:
             "executor_id": server,
             "application_version": _VERSION,
             "log_level": "WARNING",
-            "max_executor_threads": engines + 16,
+            # Both queues at their limits: what has left one must not wait for a thread.
+            "max_executor_threads": 2 * engines + 16,
         }
-        DBOS(config=config)
+        self._dbos = DBOS(config=config)
+        self._server = server
+        self._worked_on: set[str] = set()
+        self._idle: set[str] = set()
         # Who is asked for by name after a restart has to have the same name then.
-        self._launch = _workflow("launch", conductor.carry_out)
-        self._take_down = _workflow("take_down", conductor.take_down)
+        self._launch = _workflow("launch", conductor.carry_out, self._worked_on)
+        self._take_down = _workflow("take_down", conductor.take_down, self._worked_on)
         self._engines = engines
 
     def start(self) -> None:
@@ -53,10 +57,7 @@ class Workflows:
         DBOS.launch()
         for name in (_LAUNCHES, _TAKE_DOWNS):
             DBOS.register_queue(name, worker_concurrency=self._engines, polling_interval_sec=_POLL_SECONDS)
-        for launch in self._launches.open():
-            # That of a person's own stack is carried out by the command that began it.
-            if launch.stack is None:
-                self.submit(launch.id)
+        self._submit_open()
 
     def carry_out(self, launch_id: str) -> None:
         """Carry one launch out in a process that takes nothing else from the queue, and return when it has ended."""
@@ -86,12 +87,39 @@ class Workflows:
         # What is public of DBOS does not look who has a workflow.
         DBOS._recover_pending_workflows(list(dead))
 
+    def catch_up(self) -> None:
+        """Go on with what this server has and nobody works on.
+
+        On a full disk, or while the database is away, a launch may be recorded and not come into the queue, and what
+        DBOS could not put back at the start, or not mark as done, it leaves as it is until the next start. Whatever was
+        found idle the last time, too, was not only about to begin.
+        """
+        self._submit_open()
+        # What is public of DBOS begins such a workflow again without its queue's limit.
+        found = self._dbos._sys_db.get_pending_workflows(self._server, _VERSION)
+        idle = {one.workflow_id for one in found} - self._worked_on
+        for workflow in sorted(idle & self._idle):
+            log.warning("%s is not worked on; it is begun again", workflow)
+            self._dbos._sys_db.reenqueue_for_recovery(workflow, [self._server], _LAUNCHES)
+        self._idle = idle - self._idle
+
+    def _submit_open(self) -> None:
+        # That of a person's own stack is carried out by the command that began it.
+        ids = [launch.id for launch in self._launches.open() if launch.stack is None]
+        if not ids:
+            return
+        found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False)
+        queued = {one.workflow_id for one in found}
+        for launch_id in ids:
+            if launch_id not in queued:
+                self.submit(launch_id)
+
     def stop(self) -> None:
         """End without waiting for what runs: it is begun again at the next start."""
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
 
-def _workflow(name: str, work: Callable[[str], None]) -> Callable[[str], None]:
+def _workflow(name: str, work: Callable[[str], None], worked_on: set[str]) -> Callable[[str], None]:
     @DBOS.step(name=f"{name}_step")
     def step(launch_id: str) -> None:
         # DBOS never begins a workflow again that has raised: the database may only have been away for a moment.
@@ -106,7 +134,12 @@ def _workflow(name: str, work: Callable[[str], None]) -> Callable[[str], None]:
 
     @DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
     def run(launch_id: str) -> None:
-        step(launch_id)
+        own = str(DBOS.workflow_id)
+        worked_on.add(own)
+        try:
+            step(launch_id)
+        finally:
+            worked_on.discard(own)
 
     return run
 

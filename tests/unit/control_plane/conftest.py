@@ -40,6 +40,9 @@ class Noted:
     def adopt(self, dead: Sequence[str]) -> None:
         self.adopted += dead
 
+    def catch_up(self) -> None:
+        pass
+
     def stop(self) -> None:
         pass
 
