@@ -156,6 +156,8 @@ _RULES: Final = (
     ),
     _rule(
         r"error reading from server: EOF|code = Unavailable desc =|"
+        # The engine and its plugins speak over loopback; clouds have other addresses.
+        r"Error while dialing: dial tcp (?:127\.0\.0\.1|\[::1\]):\d+|"
         r"(?:plugin|provider)[^\n]{0,80}exited (?:unexpectedly|prematurely)",
         Kind.UNKNOWN,
         "look whether this host has too little memory; then run the same again",

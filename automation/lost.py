@@ -7,8 +7,7 @@ each create, which a create of the next engine does not know. So whoever asks ag
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -27,7 +26,10 @@ _LISTED_SECONDS: Final = 15.0
 """For how long a machine that was just made is looked for. Listings lag by seconds, seldom by more, which a later sweep
 finds: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
 _AGAIN_SECONDS: Final = 2.0
+_REFUSED_SECONDS: Final = 30.0
+"""For how long a cloud that can't be listed is asked again, where a machine may have been made."""
 
+_Answer = TypeVar("_Answer")
 _Found = TypeVar("_Found", bound="Listed")
 
 
@@ -53,10 +55,13 @@ def delete(session: Session, state: Result, *, patient: bool = False) -> tuple[s
         Stopped: the cloud can't be asked, or the state can't be read.
     """
     deleted: list[str] = []
-    search = _Search(session, state)
-    end = time.monotonic() + (_LISTED_SECONDS if patient and search.is_at_cloud else 0.0)
+    search = _Search(session, state, _REFUSED_SECONDS if patient else 0.0)
+    end: float | None = None
     while True:
-        for machine in search.machines():
+        found = search.machines()
+        # The listing may lag from the moment in which it is answered at all.
+        end = end or time.monotonic() + (_LISTED_SECONDS if patient and search.is_at_cloud else 0.0)
+        for machine in found:
             session.reporter.note(f"Deleting {machine.id}, which no state knows")
             search.delete(machine)
             deleted.append(machine.id)
@@ -93,13 +98,14 @@ def known(session: Session, state: Result | None = None) -> set[str]:
 class _Search:
     """A stack's cloud, asked for what the stack's state does not know."""
 
-    def __init__(self, session: Session, state: Result) -> None:
+    def __init__(self, session: Session, state: Result, patience_seconds: float = 0.0) -> None:
         # It needs what nothing else on the way to a launch does.
         from automation.checks import stack_values
 
         self._session = session
         self._state = state
         self._values = stack_values.of_clouds(session.project, session.stack)
+        self._until = time.monotonic() + patience_seconds
 
     @property
     def is_at_cloud(self) -> bool:
@@ -116,20 +122,17 @@ class _Search:
 
     def delete(self, machine: "Machine") -> None:
         """Delete one of the machines."""
-        with self._refusals():
-            self._cloud.delete(machine)
+        self._asked(lambda cloud: cloud.delete(machine))
 
     def release(self, address: "Address") -> None:
         """Give one of the addresses back."""
-        with self._refusals():
-            self._cloud.release(address)
+        self._asked(lambda cloud: cloud.release(address))
 
     def _unknown(self, look: Callable[["Cloud"], list[_Found]]) -> list[_Found]:
         from automation import sweep
 
-        with self._refusals():
-            found = look(self._cloud)
-            return sweep.without(found, self._known) if found else []
+        found = self._asked(look)
+        return sweep.without(found, self._known) if found else []
 
     @cached_property
     def _marks(self) -> dict[str, str]:
@@ -149,12 +152,18 @@ class _Search:
     def _known(self) -> set[str]:
         return known(self._session, self._state)
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except Refused as error:
-            provider, stack = self._values.get("provider"), self._session.stack
-            text = f"what {provider} has of stack {stack!r} can't be looked up: {error.code}: {error}"
-            hint = f"look there for machines and addresses with the tag liftoff-stack={stack}, and delete them"
-            raise Stopped(Kind.UNKNOWN, "pending_unknown", text, hint) from error
+    def _asked(self, ask: Callable[["Cloud"], _Answer]) -> _Answer:
+        """Return what the cloud answers; a refusal that may be over in a moment is waited out while there is time."""
+        while True:
+            try:
+                return ask(self._cloud)
+            except Refused as error:
+                if not error.passes or time.monotonic() > self._until or self._session.interrupts.count >= 2:
+                    raise self._unknowable(error) from error
+            time.sleep(_AGAIN_SECONDS)
+
+    def _unknowable(self, error: Refused) -> Stopped:
+        provider, stack = self._values.get("provider"), self._session.stack
+        text = f"what {provider} has of stack {stack!r} can't be looked up: {error.code}: {error}"
+        hint = f"look there for machines and addresses with the tag liftoff-stack={stack}, and delete them"
+        return Stopped(Kind.UNKNOWN, "pending_unknown", text, hint)

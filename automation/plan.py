@@ -23,7 +23,7 @@ _RESOURCES_SECONDS: Final = 120.0
 _OF_ONE_MACHINE: Final = MACHINE_TYPES | {"liftoff:index:BootSession"}
 """What a failed attempt may leave that the next one can't use; a network it can."""
 
-_DEATHS: Final = frozenset({"worker_died", "engine_died", "provider_died"}) | errors.OF_THIS_HOST
+DEATHS: Final = frozenset({"worker_died", "engine_died", "provider_died"}) | errors.OF_THIS_HOST
 """Codes of failures that are not the offer's: the attempt may go on with what it has."""
 
 
@@ -61,6 +61,7 @@ class Record:
         watcher: who keeps what happens.
         begun: whether an offer has been tried already: the stack may then hold what was made for it.
         blocks: what other launches found out.
+        asked: whether a machine was asked for, and nobody has heard since that it is gone.
         again: whether the first offer of the plan is the one that was being tried: it goes on with what it has.
         goes_on: whether an attempt whose process was killed is to be gone on with, by whoever asked for it.
     """
@@ -71,6 +72,7 @@ class Record:
     blocks: Blocks
     again: bool = False
     goes_on: bool = False
+    asked: bool = False
 
 
 class Died(Exception):  # noqa: N818 - named after what happened
@@ -131,7 +133,10 @@ def launch(
             _refuse_used(session)
         elif not (state := pending.resolve(session)).pending:
             # A state that could not be written says nothing of what was made.
-            lost.delete_if_listed(session, state)
+            if record.asked and not any(resource.type in MACHINE_TYPES for resource in state.resources):
+                lost.delete(session, state, patient=True)
+            else:
+                lost.delete_if_listed(session, state)
         site = _Stack(session, request, config, record.watcher, gate, goes_on=record.goes_on)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
@@ -240,7 +245,7 @@ class _Stack:
         return failure
 
     def _may_go_on(self, failure: LaunchFailure) -> bool:
-        return self._goes_on and failure.code in _DEATHS and not self._session.interrupts.count
+        return self._goes_on and failure.code in DEATHS and not self._session.interrupts.count
 
     def _find_lost(self) -> None:
         """Delete what was asked for and whose answer was lost, before anything else is asked for."""

@@ -155,7 +155,7 @@ class Conductor:
             try:
                 self._try_offers(launch, asked, request, listener, interrupts, why=why, goes_on=goes_on)
             except plan.Died as died:
-                why = died.failure.message.partition("\n")[0]
+                why = _first_line(died.failure.message)
                 of_host = died.failure.code in OF_THIS_HOST
                 deaths, waits = deaths + (not of_host), waits + of_host
                 if of_host:
@@ -194,7 +194,8 @@ class Conductor:
             return
         if todo.again:
             listener.go_on_from(launch.percent, todo.offers[0])
-        record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again, goes_on)
+        asked_for = self._launches.machines.may_exist(launch.id)
+        record = plan.Record(launch.id, listener, todo.begun, self._blocks, todo.again, goes_on, asked_for)
         gate = self._gate(request)
         result = _unlocked(
             lambda: plan.launch(request, todo.offers, listener, interrupts, record, self._checker, gate),
@@ -371,20 +372,25 @@ class Conductor:
         if not site.folder.exists():
             return ""
         remove = not site.is_persons
-        try:
-            self._mend_state(launch, listener)
-            result = _unlocked(
-                lambda: takedown.destroy(
-                    site.folder,
-                    site.stack,
-                    listener,
-                    interrupts,
-                    remove=remove,
-                    on_event=listener.happened,
-                    launch_id=launch.id,
-                ),
+
+        def destroy() -> takedown.DestroyResult:
+            return takedown.destroy(
+                site.folder,
+                site.stack,
+                listener,
                 interrupts,
+                remove=remove,
+                on_event=listener.happened,
+                launch_id=launch.id,
             )
+
+        try:
+            for _ in range(_DEATHS):
+                self._mend_state(launch, listener)
+                result = _unlocked(destroy, interrupts)
+                if result.failure is None or result.failure.code not in plan.DEATHS or interrupts.count:
+                    break
+                listener.note(f"{_first_line(result.failure.message)}; the take-down goes on")
         except Stopped as error:
             if error.code != "stack_missing":
                 return redact(str(error))
@@ -488,6 +494,10 @@ def _node(launch_id: str, asked: LaunchAsked, offer: Offer, outputs: dict[str, A
         idle_since=None,
         ended_at=None,
     )
+
+
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]
 
 
 def _with_left(message: str, left: str) -> str:

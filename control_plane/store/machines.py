@@ -41,12 +41,15 @@ class Machines:
             row = {"launch_id": launch_id, "number": number, "attempt": attempt, "price": price}
             connection.execute(insert(machines).values(**row, started_at=now if since is None else min(since, now)))
 
+    def may_exist(self, launch_id: str) -> bool:
+        """Tell whether a machine was asked for that is not known to be gone."""
+        here = (machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
+        with self._database.transaction() as connection:
+            return bool(connection.scalar(select(func.count()).select_from(machines).where(*here)))
+
     def exists(self, launch_id: str, attempt: int, price: float, since: float) -> None:
         """Keep that there is a machine whose request may have been missed: by a server that died just then."""
-        with self._database.transaction() as connection:
-            here = (machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
-            known = connection.scalar(select(func.count()).select_from(machines).where(*here))
-        if not known:
+        if not self.may_exist(launch_id):
             self.asked(launch_id, attempt, price, since)
 
     def refused(self, launch_id: str) -> None:

@@ -19,6 +19,12 @@ FINDINGS = {
     "a machine whose answer was lost is found though the listing lags behind": Run(
         1, 17, "gcp", (LOST, Injection(Fault.LISTING_STALE, Moment.RECORDED, 8))
     ),
+    "a cloud that can't be listed for a moment ends no launch that has to look for its machine": Run(
+        1, 52, "gcp", (LOST, Injection(Fault.LISTING_REFUSED, Moment.MADE, 6))
+    ),
+    "a machine of a plugin that is gone is looked for until the cloud can be listed, before another is asked for": Run(
+        3, 52, "gcp", (Injection(Fault.PROVIDER_GONE, Moment.MACHINE), Injection(Fault.LISTING_REFUSED, Moment.MADE, 6))
+    ),
     "an address whose answer was lost is released before another one is asked for": Run(
         0, 0, "aws", (Injection(Fault.ADDRESS_LOST, Moment.ASKED),)
     ),
@@ -30,6 +36,12 @@ FINDINGS = {
     ),
     "an update whose process was killed is gone on with": Run(
         1, 10, "azure", (Injection(Fault.WORKER_KILLED, Moment.BEGIN),)
+    ),
+    "a take-down of a cancelled launch goes on when its engine is killed": Run(
+        3,
+        170,
+        "aws",
+        (Injection(Fault.CANCELLED, Moment.BEGIN), Injection(Fault.ENGINE_KILLED, Moment.DELETING)),
     ),
     "too many requests are waited for, and a machine that was refused costs nothing": Run(
         1, 9, "azure", (Injection(Fault.THROTTLED, Moment.MACHINE, 2),)
@@ -51,4 +63,4 @@ def test_what_was_found_once_breaks_nothing_any_more(report: Report, finding: st
     outcome = next(outcome for outcome in report.outcomes if outcome.run is run)
     assert outcome.broken == (), "\n\n".join(report.broken)
     assert set(outcome.happened) == {injection.fault for injection in run.injections}
-    assert outcome.status == "succeeded"
+    assert outcome.status == ("cancelled" if run.has(Fault.CANCELLED) else "succeeded")

@@ -40,6 +40,12 @@ def test_a_missing_role_is_no_lack_of_capacity() -> None:
             "error: validating stack config: Stack 'dev' is missing configuration value 'liftoff:model'",
         ),
         (Kind.CREDENTIALS, "incorrect_passphrase", "error: could not deserialize deployment: incorrect passphrase"),
+        (
+            Kind.UNKNOWN,
+            "provider_died",
+            'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:33985: connect: '
+            'connection refused"',
+        ),
     ],
 )
 def test_the_engines_words_are_sorted_by_what_to_do_next(kind: Kind, code: str, text: str) -> None:
