@@ -164,7 +164,12 @@ def _memory_mib(pid: int) -> float:
 
 
 def _children_seconds(pid: int) -> float:
-    """Return the processor seconds of the processes that a process has started and waited for."""
+    """Return the processor seconds of the processes that a server, and what it forks workers from, have waited for."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(_waited_seconds, (pid, *map(int, children))))
+
+
+def _waited_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     # cutime and cstime, https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     return (int(fields[13]) + int(fields[14])) / _TICKS
