@@ -20,16 +20,17 @@ _END_SECONDS: Final = 900.0
 """How long a launch may take to its end, with all that goes wrong."""
 SETTLE_SECONDS: Final = 330.0
 """How long it may take until nothing is left that nobody owns: an eviction is noticed after two minutes."""
-_LOOK_SECONDS: Final = 0.4
+_LOOK_SECONDS: Final = 2.0
 
 _KILLS: Final[Mapping[Fault, Callable[[str], bool]]] = {
     Fault.WORKER_KILLED: processes.kill_worker,
     Fault.ENGINE_KILLED: processes.kill_engine,
-    Fault.PLUGIN_KILLED: processes.kill_plugin,
 }
 _SLACKS: Final = {
     Fault.EVICTED: 200.0,
     Fault.NODE_DIED: 200.0,
+    # That it has gone is known once it is deleted again.
+    Fault.DELETE_LOST: 120.0,
     Fault.SERVER_KILLED: 90.0,
     Fault.HOST_CRASHED: 90.0,
     Fault.DATABASE_GONE: 90.0,

@@ -14,7 +14,6 @@ class Fault(StrEnum):
     HOST_CRASHED = "the whole host dies"
     WORKER_KILLED = "the update's process is killed"
     ENGINE_KILLED = "the engine is killed"
-    PLUGIN_KILLED = "Liftoff's plugin is killed"
     NODE_DIED = "the node dies, its machine stays"
     ANSWER_LOST = "a machine is made, the answer is an error"
     ADDRESS_LOST = "an address is made, the answer is an error"
@@ -77,7 +76,6 @@ MOMENTS: Final[Mapping[Fault, tuple[Moment, ...]]] = {
     Fault.HOST_CRASHED: ANY_TIME,
     Fault.WORKER_KILLED: _OF_ENGINE,
     Fault.ENGINE_KILLED: _OF_ENGINE,
-    Fault.PLUGIN_KILLED: (Moment.MACHINE, Moment.MADE, *BOOTING),
     Fault.NODE_DIED: (*BOOTING[:-1], Moment.READY),
     Fault.ANSWER_LOST: (Moment.MACHINE,),
     Fault.ADDRESS_LOST: (Moment.ASKED,),

@@ -45,6 +45,13 @@ def test_a_campaign_that_is_gone_on_with_counts_each_run_once(tmp_path: Path) ->
     assert f"| {Fault.CANCELLED} | 1 | 1 | 0 | 0 | 1 |" in rows
 
 
+def test_the_table_of_faults_is_that_of_the_runs_that_are_kept() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    ledger = Ledger(docs / "campaign.jsonl")
+    assert ledger.table() in (docs / "reliability.md").read_text()
+    assert not [entry for entry in ledger.entries if entry.broken]
+
+
 @pytest.mark.parametrize(("each", "grown"), [(0.0, []), (3.0, ["handles: 414, then 564"])])
 def test_what_grows_under_load_is_not_flat(each: float, grown: list[str]) -> None:
     samples = Samples([Sample(float(at), 200.0, round(300 + each * at), 40, 10.0 + at) for at in range(1, 101)])

@@ -36,6 +36,8 @@ from tests.session.conftest import weights_in
 _Answer = TypeVar("_Answer")
 _DOWN_SECONDS: Final = 180.0
 """How long the server may be away before somebody who asks it gives up."""
+_RESTART_SECONDS: Final = 2.0
+"""That of deploy/liftoff.service."""
 _STATE_MIB: Final = 512
 _TOKENS: Final = frozenset(MACHINES.values())
 _UNAVAILABLE: Final = {"error": {"code": "ServiceUnavailable", "message": "The service is unavailable."}}
@@ -82,6 +84,7 @@ class World:
     _listeners: dict[str, Callable[[Moment], None]] = field(default_factory=dict)
     _serving: threading.RLock = field(default_factory=threading.RLock)
     _wrong: float = 0.0
+    _over: bool = False
 
     @property
     def clouds(self) -> Clouds:
@@ -116,7 +119,7 @@ class World:
 
     def left(self, stack: str) -> list[Record]:
         """Return everything of a launch that exists in truth."""
-        return [record for record in self.clouds.truth.find() if stack_of(record) == stack]
+        return self.clouds.truth.find(where=lambda record: stack_of(record) == stack)
 
     def unreadable(self) -> list[str]:
         """Return the files of state that are not whole."""
@@ -167,15 +170,30 @@ class World:
 
         def again() -> None:
             with self.bad(fault), self._serving:
-                if not self.server.runs:
+                if not self.server.runs and not self._over:
                     self.restarts += 1
-                    self.server.start()
+                    self._start_until_it_stays()
 
         threading.Thread(target=again, name="restart", daemon=True).start()
+
+    def _start_until_it_stays(self) -> None:
+        """Start the server as a supervisor does: it may find a full disk, or no database."""
+        limit = time.monotonic() + _DOWN_SECONDS
+        while True:
+            try:
+                self.server.start()
+            except AssertionError:
+                if time.monotonic() > limit:
+                    raise
+                self.server.crash()
+                time.sleep(_RESTART_SECONDS)
+            else:
+                return
 
     def serve_without(self, *safeguards: str) -> None:
         """Start the server again, without some of Liftoff's safeguards (`serve.SWITCHES`), or with all."""
         with self._serving:
+            self._over = False
             self.server.stop()
             self.server.environment[serve.WITHOUT] = ",".join(safeguards)
             self.server.start()
@@ -183,6 +201,7 @@ class World:
     def end_server_for_good(self) -> None:
         """Kill the server and all that it has started; nobody starts it again."""
         with self._serving:
+            self._over = True
             if self.server.runs:
                 self.server.crash()
 

@@ -116,8 +116,18 @@ class Truth:
         with self.lock:
             return copy.deepcopy(self._records.get((provider, resource_id)))
 
-    def find(self, provider: str | None = None, token: str | None = None, *, urn: str | None = None) -> list[Record]:
-        """Return the resources of a provider, of a token or its ending (`:Instance`), or of one URN, oldest first."""
+    def find(
+        self,
+        provider: str | None = None,
+        token: str | None = None,
+        *,
+        urn: str | None = None,
+        where: Callable[[Record], bool] = lambda _: True,
+    ) -> list[Record]:
+        """Return the resources of a provider, of a token or its ending (`:Instance`), or of one URN, oldest first.
+
+        `where` narrows it further, and changes nothing.
+        """
         with self.lock:
             return [
                 copy.deepcopy(record)
@@ -125,6 +135,7 @@ class Truth:
                 if (provider is None or record.provider == provider)
                 and (token is None or record.token.endswith(token))
                 and (urn is None or record.urn == urn)
+                and where(record)
             ]
 
     def one(self, provider: str, token: str) -> Record:
@@ -135,9 +146,7 @@ class Truth:
 
     def users(self, provider: str, names: set[str], but: str = "") -> list[Record]:
         """Return the resources in whose inputs one of these texts stands."""
-        return [
-            record for record in self.find(provider) if record.id != but and not names.isdisjoint(texts(record.inputs))
-        ]
+        return self.find(provider, where=lambda record: record.id != but and not names.isdisjoint(texts(record.inputs)))
 
     @property
     def happenings(self) -> list[Happening]:
