@@ -45,12 +45,12 @@ class Forked:
 
     def poll(self) -> int | None:
         """Return its exit code, or None while it lives."""
-        return self._process.exitcode
+        return self.returncode
 
     def wait(self) -> int | None:
         """Return its exit code, once it has ended."""
         self._process.join()
-        return self._process.exitcode
+        return self.returncode
 
     def kill(self) -> None:
         """End it at once."""

@@ -60,7 +60,7 @@ def read(backend_url: str, project: str, stack: str) -> Iterator[Lock]:
     """Return the locks of a stack in a file or S3 backend; nothing where the backend's locks can't be read."""
     parts = urlsplit(backend_url)
     if parts.scheme == "file":
-        yield from _in_folder(Path(unquote(parts.netloc + parts.path)).expanduser(), project, stack)
+        yield from _in_folder(root_of(parts), project, stack)
     elif parts.scheme == "s3":
         yield from _in_bucket(parts, project, stack)
 
@@ -74,7 +74,7 @@ def remove_broken(backend_url: str, project: str, stack: str) -> None:
     parts = urlsplit(backend_url)
     if parts.scheme != "file":
         return
-    root = Path(unquote(parts.netloc + parts.path)).expanduser()
+    root = root_of(parts)
     found = _broken(root, project, stack)
     if found:
         # One that is just being written can be read in a moment.
@@ -82,6 +82,11 @@ def remove_broken(backend_url: str, project: str, stack: str) -> None:
         found &= _broken(root, project, stack)
     for path in found:
         path.unlink(missing_ok=True)
+
+
+def root_of(parts: SplitResult) -> Path:
+    """Return the folder of a file backend's URL."""
+    return Path(unquote(parts.netloc + parts.path)).expanduser()
 
 
 def parse(text: str) -> tuple[str, Lock] | None:

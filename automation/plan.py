@@ -16,6 +16,7 @@ from automation.session import Interrupts, Reporter, Session
 from automation.stages import MACHINE_TYPES, Event
 from automation.takedown import take_down
 from automation.unheard import Unheard
+from automation.worker import Result
 from provider.status import Stage
 
 _RESOURCES_SECONDS: Final = 120.0
@@ -133,7 +134,7 @@ def launch(
             _refuse_used(session)
         elif not (state := pending.resolve(session)).pending:
             # A state that could not be written says nothing of what was made.
-            if record.asked and not any(resource.type in MACHINE_TYPES for resource in state.resources):
+            if record.asked and not _has_machine(state):
                 lost.delete(session, state, patient=True)
             else:
                 lost.delete_if_listed(session, state)
@@ -252,11 +253,15 @@ class _Stack:
         if self._unheard:
             state = pending.resolve(self._session)
             deleted = () if state.pending else lost.delete(self._session, state, patient=True)
-            if deleted and not any(resource.type in MACHINE_TYPES for resource in state.resources):
+            if deleted and not _has_machine(state):
                 self._watcher.cleared()
             elif self._unheard.has_machine and not state.pending and not deleted:
                 self._watcher.never_made()
         self._unheard.clear()
+
+
+def _has_machine(state: Result) -> bool:
+    return any(resource.type in MACHINE_TYPES for resource in state.resources)
 
 
 def _with_keys(request: LaunchRequest, offer: Offer) -> dict[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from automation import locks
 from automation.errors import Kind, Stopped
@@ -53,17 +53,21 @@ class Place(Protocol):
 
 def is_whole(text: str) -> bool:
     """Tell whether a text is a state that the engine can read: JSON with a checkpoint."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and isinstance(found.get("checkpoint"), dict)
+    return _parsed(text) is not None
 
 
 def deployment(text: str) -> dict[str, Any] | None:
     """Return what a state holds, as the engine exports it; None where it can't be read, or is of another version."""
-    found = json.loads(text) if is_whole(text) else {}
-    return found["checkpoint"].get("latest") or {} if found.get("version") == _VERSION else None
+    found = _parsed(text)
+    return found["checkpoint"].get("latest") or {} if found and found.get("version") == _VERSION else None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("checkpoint"), dict) else None
 
 
 def is_missing(place: Place, project: str, stack: str) -> bool:
@@ -145,7 +149,7 @@ def place_of(backend_url: str) -> Place:
     """
     parts = urlsplit(backend_url)
     if parts.scheme == "file":
-        return Folder(Path(unquote(parts.netloc + parts.path)).expanduser())
+        return Folder(locks.root_of(parts))
     if parts.scheme == "s3":
         return S3(backend_url)
     raise Stopped(

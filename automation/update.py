@@ -267,9 +267,11 @@ class Update:
 
         The engine takes a third of a second to say the same, for the key of secrets that nobody asks for here.
         """
-        self._refuse_missing()
         text = self._files.read(state_files.state_name(self._project, self._request.stack)) if self._files else None
-        return state_files.deployment(text) if text is not None else None
+        if text is None:
+            self._refuse_missing()
+            return None
+        return state_files.deployment(text)
 
     def _refuse_missing(self) -> None:
         """Say that there is no such stack, where that is known without asking the engine."""

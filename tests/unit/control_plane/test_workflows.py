@@ -1,11 +1,10 @@
 """What is recorded is carried out, whatever the queue's own tables could not take down of it."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 from control_plane.services import Services
 from control_plane.store.database import sqlite_url
 from control_plane.workflows import Workflows
+from tests.control_plane.server import until
 from tests.unit.control_plane.story import Story
 
 if TYPE_CHECKING:
@@ -74,13 +74,6 @@ def workflows(services: Services, conductor: Carried, url: str) -> Iterator[InTh
             thread.submit(made.stop).result()
 
 
-def until(look: Callable[[], Any]) -> None:
-    limit = time.monotonic() + 20
-    while not look():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-
-
 def status(url: str, launch_id: str) -> str:
     with sa.create_engine(url).connect() as connection:
         found = connection.execute(
@@ -104,7 +97,7 @@ def test_a_launch_that_was_recorded_and_did_not_come_into_the_queue_is_carried_o
     conductor.may_end.set()
     launch_id = story.queued()
     workflows.catch_up()
-    until(lambda: conductor.launches == [launch_id])
+    until(lambda: conductor.launches == [launch_id], "it is carried out", 20)
 
 
 def test_what_the_queue_says_is_worked_on_and_nobody_works_on_is_begun_again(
@@ -113,18 +106,18 @@ def test_what_the_queue_says_is_worked_on_and_nobody_works_on_is_begun_again(
     conductor.may_end.set()
     launch_id = story.queued()
     workflows.submit(launch_id)
-    until(lambda: status(url, launch_id) == "SUCCESS")
+    until(lambda: status(url, launch_id) == "SUCCESS", "it is done", 20)
     leave_as_begun(url, launch_id)
     workflows.catch_up()
     assert status(url, launch_id) == "PENDING", "it may only be about to begin"
     workflows.catch_up()
-    until(lambda: status(url, launch_id) == "SUCCESS")
+    until(lambda: status(url, launch_id) == "SUCCESS", "it is done", 20)
 
 
 def test_what_is_worked_on_is_left_alone(workflows: InThread, conductor: Carried, story: Story, url: str) -> None:
     launch_id = story.queued()
     workflows.submit(launch_id)
-    until(lambda: conductor.launches == [launch_id])
+    until(lambda: conductor.launches == [launch_id], "it is carried out", 20)
     for _ in range(3):
         workflows.catch_up()
     assert (conductor.launches, status(url, launch_id)) == ([launch_id], "PENDING")
