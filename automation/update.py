@@ -248,19 +248,7 @@ class Update:
         deployment: Mapping[str, Any] | None = self._read_state()
         if deployment is None:
             deployment = stack.export_stack().deployment or {}
-        return {
-            "resources": [
-                {
-                    "urn": item["urn"],
-                    "type": item["type"],
-                    "id": item.get("id", ""),
-                    "created": item.get("created", ""),
-                }
-                for item in deployment.get("resources") or []
-                if item.get("custom") and not item["type"].startswith("pulumi:")
-            ],
-            "pending": [item["resource"]["urn"] for item in deployment.get("pending_operations") or []],
-        }
+        return held(deployment)
 
     def _read_state(self) -> dict[str, Any] | None:
         """Return what the state's own file holds; None where the engine has to be asked, or to say what is wrong.
@@ -293,7 +281,7 @@ class Update:
 
     def _forget(self, stack: auto.Stack) -> dict[str, Any]:
         state = stack.export_stack()
-        # The engine itself drops all but creates, which it keeps through every update and destroy.
+        # The engine keeps creates through every update and destroy; all others it drops itself.
         state.deployment = {**(state.deployment or {}), "pending_operations": []}
         stack.import_stack(state)
         return {}
@@ -374,6 +362,30 @@ def plain(event: auto.EngineEvent) -> dict[str, Any] | None:
         "message": told.message.rstrip(),
         "severity": told.severity,
         "ephemeral": bool(told.ephemeral),
+    }
+
+
+def held(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state's resources, and the URNs of creates whose end it does not know.
+
+    Whatever else was cut off, the engine does again by itself: what it was to change or to delete has its id.
+    """
+    return {
+        "resources": [
+            {
+                "urn": item["urn"],
+                "type": item["type"],
+                "id": item.get("id", ""),
+                "created": item.get("created", ""),
+            }
+            for item in deployment.get("resources") or []
+            if item.get("custom") and not item["type"].startswith("pulumi:")
+        ],
+        "pending": [
+            operation["resource"]["urn"]
+            for operation in deployment.get("pending_operations") or []
+            if operation["type"] == "creating"
+        ],
     }
 
 

@@ -43,6 +43,9 @@ FINDINGS = {
         "aws",
         (Injection(Fault.CANCELLED, Moment.BEGIN), Injection(Fault.ENGINE_KILLED, Moment.DELETING)),
     ),
+    "what an engine that was killed has deleted is counted no longer than it takes to delete it again": Run(
+        2, 286, "gcp", (Injection(Fault.ENGINE_KILLED, Moment.DELETED),), keep=True
+    ),
     "too many requests are waited for, and a machine that was refused costs nothing": Run(
         1, 9, "azure", (Injection(Fault.THROTTLED, Moment.MACHINE, 2),)
     ),

@@ -61,6 +61,14 @@ def test_a_step_of_a_preview_is_recorded_without_its_secrets() -> None:
     assert "hush" not in json.dumps(found)
 
 
+@pytest.mark.parametrize(("operation", "pending"), [("creating", ["urn:machine"]), ("deleting", []), ("updating", [])])
+def test_only_a_create_whose_end_is_unknown_has_to_be_looked_for(operation: str, pending: list[str]) -> None:
+    machine = {"urn": "urn:machine", "type": "aws:ec2/instance:Instance", "custom": True, "id": "i-1"}
+    found = update.held({"resources": [machine], "pending_operations": [{"type": operation, "resource": machine}]})
+    assert found["pending"] == pending
+    assert [resource["id"] for resource in found["resources"]] == ["i-1"]
+
+
 def engine(folder: Path, script: str) -> update.Engine:
     """Return an engine that is this shell script."""
     (folder / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
