@@ -385,12 +385,13 @@ class Conductor:
             )
 
         try:
-            for _ in range(_DEATHS):
+            for tries_left in reversed(range(_DEATHS)):
                 self._mend_state(launch, listener)
                 result = _unlocked(destroy, interrupts)
-                if result.failure is None or result.failure.code not in plan.DEATHS or interrupts.count:
+                failure = result.failure
+                if failure is None or failure.code not in plan.DEATHS or not tries_left or interrupts.count:
                     break
-                listener.note(f"{_first_line(result.failure.message)}; the take-down goes on")
+                listener.note(f"{_first_line(failure.message)}; the take-down goes on")
         except Stopped as error:
             if error.code != "stack_missing":
                 return redact(str(error))

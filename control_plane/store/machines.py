@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from control_plane.store.database import Database
 from control_plane.store.tables import machines
@@ -34,18 +34,17 @@ class Machines:
     def asked(self, launch_id: str, attempt: int, price: float, since: float | None = None) -> None:
         """Keep that a cloud was asked for a machine; the one before it is known to be gone."""
         now = time.time()
-        mine = machines.c.launch_id == launch_id
+        highest = select(func.coalesce(func.max(machines.c.number), 0)).where(machines.c.launch_id == launch_id)
         with self._database.transaction() as connection:
-            connection.execute(update(machines).where(mine, machines.c.ended_at.is_(None)).values(ended_at=now))
-            number = int(connection.scalar(select(func.coalesce(func.max(machines.c.number), 0)).where(mine)) or 0) + 1
+            connection.execute(update(machines).where(_not_gone(launch_id)).values(ended_at=now))
+            number = int(connection.scalar(highest) or 0) + 1
             row = {"launch_id": launch_id, "number": number, "attempt": attempt, "price": price}
             connection.execute(insert(machines).values(**row, started_at=now if since is None else min(since, now)))
 
     def may_exist(self, launch_id: str) -> bool:
         """Tell whether a machine was asked for that is not known to be gone."""
-        here = (machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
         with self._database.transaction() as connection:
-            return bool(connection.scalar(select(func.count()).select_from(machines).where(*here)))
+            return bool(connection.scalar(select(func.count()).select_from(machines).where(_not_gone(launch_id))))
 
     def exists(self, launch_id: str, attempt: int, price: float, since: float) -> None:
         """Keep that there is a machine whose request may have been missed: by a server that died just then."""
@@ -54,13 +53,11 @@ class Machines:
 
     def refused(self, launch_id: str) -> None:
         """Keep that the machine that was asked for last was never made."""
-        here = (machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
         with self._database.transaction() as connection:
-            connection.execute(delete(machines).where(*here))
+            connection.execute(delete(machines).where(_not_gone(launch_id)))
 
     def gone(self, launch_id: str, at: float | None = None) -> None:
         """Keep that a launch has no machine any more."""
-        here = (machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
         now = time.time() if at is None else at
         with self._database.transaction() as connection:
             # A clock that was put back must not make it end before it began.
@@ -69,7 +66,7 @@ class Machines:
                 if connection.dialect.name == "sqlite"
                 else func.greatest(machines.c.started_at, now)
             )
-            connection.execute(update(machines).where(*here).values(ended_at=end))
+            connection.execute(update(machines).where(_not_gone(launch_id)).values(ended_at=end))
 
     def of_launches(self, launch_ids: Sequence[str]) -> dict[str, list[Paid]]:
         """Return the machines of launches by the launch's id, in order."""
@@ -86,3 +83,8 @@ class Machines:
             for row in connection.execute(query):
                 found.setdefault(str(row.launch_id), []).append(Paid(**row._mapping))
         return found
+
+
+def _not_gone(launch_id: str) -> ColumnElement[bool]:
+    """Select a launch's machine that is not known to be gone."""
+    return and_(machines.c.launch_id == launch_id, machines.c.ended_at.is_(None))
