@@ -3,9 +3,10 @@
 from typing import Final
 
 from automation import lost, stages
-from automation.errors import Kind, Stopped
-from automation.session import Session
+from automation.errors import Stopped
+from automation.session import Session, judge
 from automation.worker import Result
+from provider.status import Stage
 
 _SECONDS: Final = 120.0
 
@@ -38,5 +39,6 @@ def settle(session: Session, found: Result) -> None:
     lost.delete(session, found, patient=True)
     done = session.run("forget", _SECONDS)
     if not done.ok:
-        text = f"the state of stack {session.stack!r} can't be cleared of {names}: {done.text}"
-        raise Stopped(Kind.UNKNOWN, "state_unwritable", text, "see what the text says")
+        why = judge(done, [], Stage.REQUEST)
+        text = f"the state of stack {session.stack!r} can't be cleared of {names}: {why.message}"
+        raise Stopped(why.kind, why.code, text, why.hint)

@@ -1,7 +1,8 @@
 """A launch that tries a plan of offers in one stack, until one of them answers."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -120,7 +121,8 @@ def launch(
         plan, why_not = checker.plan(
             Stack(request.project, request.stack, config, request.secrets_of), plan, reporter.note
         )
-    with Session(request.project, request.stack, interrupts, reporter, record.launch_id) as session:
+    session_of = Session(request.project, request.stack, interrupts, reporter, record.launch_id)
+    with _died_if_it_goes_on(record, interrupts), session_of as session:
         session.journal.write(
             "plan",
             {
@@ -160,6 +162,17 @@ def require(offers: Sequence[Offer]) -> None:
             "no offer fits what was asked for",
             "allow more providers, regions, GPUs or a higher price: liftoff offers MODEL shows what there is",
         )
+
+
+@contextlib.contextmanager
+def _died_if_it_goes_on(record: Record, interrupts: Interrupts) -> Iterator[None]:
+    """Leave to whoever goes on what stopped, before an offer is tried, as an attempt's process may have."""
+    try:
+        yield
+    except Stopped as error:
+        if not record.goes_on or error.code not in DEATHS or interrupts.count:
+            raise
+        raise Died(errors.of_stopped(error, Stage.REQUEST)) from error
 
 
 class _Stack:

@@ -83,6 +83,22 @@ def test_a_launch_waits_for_room_on_a_full_disk_with_the_offer_that_it_has(
     assert died.value.failure.code == "state_unreadable"
 
 
+def test_a_launch_waits_for_room_on_a_full_disk_before_it_goes_on_with_what_another_process_began(
+    engine: Engine, project: Path, record: planning.Record
+) -> None:
+    engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
+    engine.plays["forget"] = ([], Result(ok=False, text="error: could not import deployment: no space left on device"))
+    begun = replace(record, begun=True, again=True)
+    goes_on = replace(begun, goes_on=True)
+    with pytest.raises(planning.Died) as died:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts(), goes_on)
+    assert died.value.failure.code == "disk_full"
+    # Whoever does not go on is told why.
+    with pytest.raises(Stopped, match=r"can't be cleared of dev-machine: .*no space left") as stopped:
+        planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts(), begun)
+    assert stopped.value.code == "disk_full"
+
+
 @pytest.mark.parametrize(("error", "code"), [(ENGINE_DIED, "engine_died"), (WORKER_DIED, "worker_died")])
 def test_an_attempt_whose_process_was_killed_is_left_to_whoever_goes_on_with_it(
     engine: Engine, project: Path, record: planning.Record, error: str, code: str
