@@ -138,9 +138,10 @@ class Conductor:
         if launch.status == "cancelling":
             self._end_cancelled(launch.id, listener)
             return
-        why = "The server was started again"
+        # A process that died, a host that was started again, a disk that was full: nobody can know afterwards.
+        why = "What worked on it was interrupted"
         if own is not None:
-            request, why = own.request, "What carried it out has died"
+            request = own.request
         else:
             if not launch.percent:
                 listener.status(Status(Stage.VALIDATE.start, Stage.VALIDATE), 0.0)
@@ -218,7 +219,7 @@ class Conductor:
         request = own.request
         begun = bool(own.after) or bool(self._launches.attempts_of(launch.id))
         if begun:
-            listener.note("What carried it out has died; the launch goes on")
+            listener.note("What worked on it was interrupted; the launch goes on")
         offer = own_stack.offer(launching.validate(request.project, request.stack, launching.overrides(request)))
         listener.trying(offer)
         recorded = Recorded(launch.id, own.since or launch.created_at, listener.happened, begun)
