@@ -15,13 +15,14 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NoReturn, TextIO
+from typing import IO, Any, Final, NoReturn, TextIO
 
 from pulumi import automation as auto
 from pulumi.automation import errors as engine_errors
@@ -53,7 +54,7 @@ class Engine(auto.PulumiCommand):
         self.command = str(folder / "pulumi")
         self.version = VersionInfo.parse(version)
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.cancelled: Cancelled | None = None
         """Why the operation was ended, if it was."""
         self.complaint = ""
@@ -74,6 +75,18 @@ class Engine(auto.PulumiCommand):
         Raises:
             CommandError: it failed.
         """
+        # A pipe would end it with this process (SIGPIPE), in the middle of what it asks of a cloud.
+        with _file() as out, _file() as err:
+            code = self._run(args, cwd, additional_env, out, err)
+            result = auto.CommandResult(_text(out), _text(err), code)
+        if code != 0:
+            self.complaint = result.stderr.strip() or result.stdout.strip()
+            self.died = code < 0 and self.cancelled is None
+            raise engine_errors.create_command_error(result)
+        return result
+
+    def _run(self, args: list[str], cwd: str, additional_env: Mapping[str, str], out: IO[bytes], err: IO[bytes]) -> int:
+        """Run one command to its end, and return its exit code."""
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         with self._lock:
             if self.cancelled is not None:
@@ -82,25 +95,18 @@ class Engine(auto.PulumiCommand):
             process = subprocess.Popen(
                 [self.command, "--non-interactive", *args],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
                 cwd=cwd,
                 env=environment,
-                encoding="utf-8",
-                errors="replace",
                 process_group=0,
                 umask=self.umask,
             )
             self._process = process
-        out, err = process.communicate()
+        code = process.wait()
         with self._lock:
             self._process = None
-        result = auto.CommandResult(out.rstrip("\n"), err.rstrip("\n"), process.returncode)
-        if process.returncode != 0:
-            self.complaint = result.stderr.strip() or result.stdout.strip()
-            self.died = process.returncode < 0 and self.cancelled is None
-            raise engine_errors.create_command_error(result)
-        return result
+        return code
 
     def interrupt(self, reason: Cancelled) -> None:
         """Let what is in flight finish and begin nothing more; a second time, end at once."""
@@ -121,9 +127,19 @@ class Engine(auto.PulumiCommand):
         timer.daemon = True
         timer.start()
 
-    def _kill(self, process: "subprocess.Popen[str] | None") -> None:
+    def _kill(self, process: "subprocess.Popen[bytes] | None") -> None:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _file() -> IO[bytes]:
+    """Return a file without a name: in memory where there is such a thing, since a stack's outputs have secrets."""
+    return os.fdopen(os.memfd_create("engine"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace").rstrip("\n")
 
 
 class _Workspace(auto.LocalWorkspace):

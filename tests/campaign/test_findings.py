@@ -37,6 +37,9 @@ FINDINGS = {
     "an update whose process was killed is gone on with": Run(
         1, 10, "azure", (Injection(Fault.WORKER_KILLED, Moment.BEGIN),)
     ),
+    "an engine whose driver was killed ends what it has begun, and nothing of it is left": Run(
+        9, 504, "gcp", (Injection(Fault.WORKER_KILLED, Moment.ASKED),)
+    ),
     "a take-down of a cancelled launch goes on when its engine is killed": Run(
         3,
         170,

@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,25 @@ def test_an_engine_that_ends_by_itself_is_not_killed_nor_is_the_next(tmp_path: P
 def test_the_engines_last_event_is_the_moment_from_which_it_has_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+def test_an_engine_whose_driver_is_killed_lives_and_writes_on(tmp_path: Path) -> None:
+    engine(tmp_path, "touch begun; while [ ! -e go ]; do sleep 0.05; done; echo one && echo two >&2 && touch ended")
+    drive = "import sys, pathlib; from automation import update; folder = pathlib.Path(sys.argv[1])"
+    run = "update.Engine(folder, '3.259.0').run([], str(folder), {})"
+    driver = subprocess.Popen([sys.executable, "-c", f"{drive}; {run}", str(tmp_path)])
+    assert _comes(tmp_path / "begun")
+    driver.kill()
+    driver.wait()
+    (tmp_path / "go").touch()
+    assert _comes(tmp_path / "ended")
+
+
+def _comes(path: Path) -> bool:
+    limit = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    return path.exists()
+
+
     expected: list[float] = []
     monkeypatch.setattr(update.Engine, "expect_end", lambda _, seconds: expected.append(seconds))
     version = backend.version()
