@@ -116,6 +116,25 @@ def test_by_keyboard_alone(visitor: Page, world: World) -> None:
     expect(page.locator("#model_name")).to_have_value(LLAMA)
 
 
+def test_a_question_that_was_dismissed_does_not_answer_the_next_one(page: Page) -> None:
+    page.goto("/launch")
+    expect(page.get_by_role("heading", name="Launch a model")).to_be_visible()
+    # The browser tells that the first was closed only after the second was opened: as where somebody is quick.
+    answers = page.evaluate(
+        """async () => {
+            const { confirmed } = await import("/assets/confirm.js");
+            const words = { title: "Sure?", text: "", yes: "Yes", no: "No" };
+            const first = confirmed(words);
+            document.querySelector("#confirm").close("");
+            const second = confirmed(words);
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            document.querySelector("#confirm-yes").click();
+            return Promise.all([first, second]);
+        }"""
+    )
+    assert answers == [False, True]
+
+
 def test_a_failure_says_why_and_what_to_do_and_is_tried_again(page: Page, world: World) -> None:
     record = scenes.failed(world)
     page.goto(f"/launch/{record.job_id}")
