@@ -14,7 +14,8 @@ _FRESH_SECONDS: Final = 0.25
 """An answer this old is told again, while the next one is made."""
 _SECONDS: Final = 1.0
 """What rings no bell here, such as another server's news or a node's health, is told at most so much later."""
-_MOST: Final = 1_000
+_MOST: Final = 100
+"""So many are kept before those go that are told no more: a status is some kilobytes, and there are many launches."""
 _AT_ONCE: Final = 4
 
 
@@ -60,7 +61,7 @@ class RecentAnswers:
             body = make()
             with self._lock:
                 if len(self._kept) >= _MOST:
-                    self._kept.clear()
+                    self._kept = {id_: kept for id_, kept in self._kept.items() if began - kept.made < _SECONDS}
                 self._kept[launch_id] = _Kept(body, rung, began)
             return body
         finally:

@@ -118,6 +118,19 @@ def test_an_answer_that_can_not_be_made_is_nobody_elses() -> None:
     play(story)
 
 
+def test_answers_that_are_told_no_more_are_not_kept() -> None:
+    clock = Clock()
+    recent = RecentAnswers(Bell(), clock)
+
+    async def story() -> None:
+        for number in range(300):
+            clock.now += 0.1
+            await recent.of(f"launch-{number}", lambda: b"one")
+
+    play(story)
+    assert len(recent._kept) <= 100
+
+
 def test_each_status_is_the_latest(client: TestClient, services: Services, story: Story) -> None:
     launch_id = story.running()
     for percent in range(50, 60):
