@@ -134,12 +134,8 @@ def launch(
         )
         if not record.begun:
             _refuse_used(session)
-        elif not (state := pending.resolve(session)).pending:
-            # A state that could not be written says nothing of what was made.
-            if record.asked and not _has_machine(state):
-                lost.delete(session, state, patient=True)
-            else:
-                lost.delete_if_listed(session, state)
+        else:
+            _look_for_lost(session, record)
         site = _Stack(session, request, config, record.watcher, gate, goes_on=record.goes_on)
         if gate is not None:
             why_not = site.held_to(gate, why_not)
@@ -173,6 +169,21 @@ def _died_if_it_goes_on(record: Record, interrupts: Interrupts) -> Iterator[None
         if not record.goes_on or error.code not in DEATHS or interrupts.count:
             raise
         raise Died(errors.of_stopped(error, Stage.REQUEST)) from error
+
+
+def _look_for_lost(session: Session, record: Record) -> None:
+    """Delete what whoever began it has asked for and did not live to hear of."""
+    state = pending.resolve(session)
+    is_lost = record.asked and not _has_machine(state)
+    if not state.pending:
+        # A state that could not be written says nothing of what was made.
+        if is_lost:
+            lost.delete(session, state, patient=True)
+        else:
+            lost.delete_if_listed(session, state)
+    if is_lost:
+        # It is paid for until now, and not until the next one is asked for.
+        record.watcher.cleared()
 
 
 class _Stack:

@@ -15,7 +15,7 @@ from automation.session import Interrupts
 from automation.worker import ENGINE_DIED, WORKER_DIED, Resource, Result
 from provider.status import Stage, Status
 
-from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, event
+from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, Watcher, event
 
 FULL = (
     "error: creating EC2 Instance: InsufficientInstanceCapacity: We currently do not have sufficient g6.xlarge capacity"
@@ -97,6 +97,23 @@ def test_a_launch_waits_for_room_on_a_full_disk_before_it_goes_on_with_what_anot
     with pytest.raises(Stopped, match=r"can't be cleared of dev-machine: .*no space left") as stopped:
         planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts(), begun)
     assert stopped.value.code == "disk_full"
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_machine_that_no_state_knows_is_known_to_be_gone_once_it_was_looked_for(
+    engine: Engine, project: Path, record: planning.Record, has: bool
+) -> None:
+    engine.plays["resources"] = ([], Result(ok=True, resources=(MACHINE,) if has else ()))
+    cleared: list[str] = []
+
+    class Keeps(Watcher):
+        def cleared(self) -> None:
+            cleared.append(engine.asked[-1])
+
+    begun = replace(record, watcher=Keeps(), begun=True, again=True, asked=True)
+    planning.launch(LaunchRequest(project, "dev"), [offer("r1")], Listener(), Interrupts(), begun)
+    assert engine.asked == ["resources", "up"]
+    assert cleared == ([] if has else ["resources"])
 
 
 @pytest.mark.parametrize(("error", "code"), [(ENGINE_DIED, "engine_died"), (WORKER_DIED, "worker_died")])
