@@ -1,4 +1,4 @@
-"""Machines, and idle addresses, that a stack's cloud has and its state does not: looked for by their tags, and deleted.
+"""Machines, idle addresses and cut-off parts of networks that a stack's cloud has and its state does not: all deleted.
 
 A create whose answer was lost (a connection that was reset, a plugin or an engine that was killed, a state that could
 not be written) leaves such a machine. No token of ours can keep it from coming: the plugins send one of their own with
@@ -18,7 +18,7 @@ from automation.session import Session
 from automation.worker import Result
 
 if TYPE_CHECKING:
-    from automation.sweep import Address, Cloud, Listed, Machine
+    from automation.sweep import Address, Cloud, Listed, Machine, Part
 
 _SECONDS: Final = 120.0
 _CLOUDS: Final = frozenset({"aws", "azure", "gcp"})
@@ -82,6 +82,20 @@ def delete_if_listed(session: Session, state: Result) -> None:
         session.reporter.note(f"{error}; {error.hint}")
 
 
+def delete_parts(session: Session, state: Result) -> None:
+    """Delete the parts of a network whose creates were cut off; they would keep it from going, and from being made.
+
+    They cost nothing: what can't be deleted is said, and left.
+    """
+    search = _Search(session, state, _REFUSED_SECONDS)
+    try:
+        for part in search.parts():
+            session.reporter.note(f"Deleting {part.id}, which no state knows")
+            search.discard(part)
+    except Stopped as error:
+        session.reporter.note(f"{error}; {error.hint}")
+
+
 def known(session: Session, state: Result | None = None) -> set[str]:
     """Return the ids that a stack's state has; none where there is no such stack. It is read unless it is given.
 
@@ -120,6 +134,11 @@ class _Search:
         """Return the addresses that carry the stack's tags, that nothing uses, and that its state does not know."""
         return self._unknown(lambda cloud: cloud.idle_addresses(self._marks)) if self.is_at_cloud else ()
 
+    def parts(self) -> Sequence["Part"]:
+        """Return the parts of a network that pending creates have made, in the order in which they can go."""
+        pending = self._state.pending
+        return self._unknown(lambda cloud: cloud.parts(self._marks, pending)) if pending and self.is_at_cloud else ()
+
     def delete(self, machine: "Machine") -> None:
         """Delete one of the machines."""
         self._asked(lambda cloud: cloud.delete(machine))
@@ -127,6 +146,10 @@ class _Search:
     def release(self, address: "Address") -> None:
         """Give one of the addresses back."""
         self._asked(lambda cloud: cloud.release(address))
+
+    def discard(self, part: "Part") -> None:
+        """Delete one of the parts."""
+        self._asked(lambda cloud: cloud.discard(part))
 
     def _unknown(self, look: Callable[["Cloud"], list[_Found]]) -> list[_Found]:
         from automation import sweep

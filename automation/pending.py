@@ -12,7 +12,7 @@ _SECONDS: Final = 120.0
 
 
 def resolve(session: Session) -> Result:
-    """Delete the machines of the stack that its state does not know, and clear the state of pending creates.
+    """Delete what the cloud has of the stack and its state does not know, and clear the state of pending creates.
 
     Nothing is asked of any cloud where the engine saw the end of everything.
 
@@ -34,9 +34,11 @@ def settle(session: Session, found: Result) -> None:
     Raises:
         Stopped: the cloud can't be asked, or the state can't be written.
     """
-    names = ", ".join(stages.name_of(urn) for urn in found.pending)
+    names = ", ".join(stages.name_of(one.urn) for one in found.pending)
     session.reporter.note(f"The engine did not see what became of {names}: looking for it in the cloud")
     lost.delete(session, found, patient=True)
+    # A machine that is in a network keeps its parts from going.
+    lost.delete_parts(session, found)
     done = session.run("forget", _SECONDS)
     if not done.ok:
         why = judge(done, [], Stage.REQUEST)

@@ -94,7 +94,7 @@ def clean_up(session: Session, since: float, *, keep: bool, unsure: bool = False
             return Cleanup("nothing", (), "the stack was not made")
         return Cleanup("left", (), f"the stack's state can't be read: {found.text}", command)
     names = tuple(stages.name_of(resource.urn) for resource in found.resources)
-    unseen = tuple(stages.name_of(urn) for urn in found.pending)
+    unseen = tuple(stages.name_of(one.urn) for one in found.pending)
     problem = _settle(session, found, unsure=unsure)
     if problem:
         return Cleanup("left", names or unseen, problem, command)

@@ -382,7 +382,7 @@ def plain(event: auto.EngineEvent) -> dict[str, Any] | None:
 
 
 def held(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state's resources, and the URNs of creates whose end it does not know.
+    """Return a state's resources, and the creates whose end it does not know.
 
     Whatever else was cut off, the engine does again by itself: what it was to change or to delete has its id.
     """
@@ -398,10 +398,22 @@ def held(deployment: Mapping[str, Any]) -> dict[str, Any]:
             if item.get("custom") and not item["type"].startswith("pulumi:")
         ],
         "pending": [
-            operation["resource"]["urn"]
+            {
+                "urn": operation["resource"]["urn"],
+                "type": operation["resource"]["type"],
+                "names": _names(operation["resource"].get("inputs") or {}),
+            }
             for operation in deployment.get("pending_operations") or []
             if operation["type"] == "creating"
         ],
+    }
+
+
+def _names(inputs: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in inputs.items()
+        if isinstance(value, str) and (key == "region" or key.lower().endswith("name"))
     }
 
 

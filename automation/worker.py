@@ -69,6 +69,16 @@ class Resource(BaseModel):
     created: str = ""
 
 
+class Pending(BaseModel):
+    """A create whose end was never seen; `names` are those of its inputs that say by which name, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    urn: str
+    type: str = ""
+    names: Mapping[str, str] = Field(default_factory=dict)
+
+
 class Result(BaseModel):
     """How an operation ended.
 
@@ -78,7 +88,7 @@ class Result(BaseModel):
         changes: how many resources per kind of operation.
         seconds: how long it took in the worker.
         resources: what the state holds, after `destroy` and `resources`.
-        pending: URNs of creations whose end was never seen.
+        pending: the creates whose end was never seen.
         drift: the resources that are not as the state says, after `drift`.
         error: the name of the error.
         text: what the engine wrote about it.
@@ -93,7 +103,7 @@ class Result(BaseModel):
     changes: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
     resources: tuple[Resource, ...] = ()
-    pending: tuple[str, ...] = ()
+    pending: tuple[Pending, ...] = ()
     drift: tuple[difference.Difference, ...] = ()
     error: str = ""
     text: str = ""

@@ -1,18 +1,19 @@
 """AWS's API over HTTP: moto's server, which the emulated plugin keeps in step with its truth.
 
 An instance that the plugin makes is also one there, with its id, tags, zone and state; so whoever asks the API finds
-what the plugin made, and nothing else. An address is there, too; images and networks are not carried over.
+what the plugin made, and nothing else. An address is there, too, and of a network what has tags; images are not.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from unittest import mock
 
 import httpx
 from moto.core.utils import camelcase_to_underscores
-from moto.ec2.exceptions import DryRunClientError, EC2ClientError, InvalidAllocationIdError
+from moto.ec2.exceptions import DependencyViolationError, DryRunClientError, EC2ClientError, InvalidAllocationIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import InstanceState
 from moto.ec2.responses import EC2Response
@@ -22,8 +23,8 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
 from tests.clouds.aws import Aws
-from tests.clouds.aws_rules import ACCOUNT, ADDRESS, DEEP_LEARNING, INSTANCE, is_spot
-from tests.clouds.cloud import World
+from tests.clouds.aws_rules import ACCOUNT, ADDRESS, DEEP_LEARNING, GROUP, INSTANCE, SUBNET, is_spot
+from tests.clouds.cloud import Refused, World
 from tests.clouds.truth import Record, digest
 
 _UNLIMITED: Final = 10_000.0
@@ -35,6 +36,13 @@ _QUOTAS: Final = {
     "L-C4BD4855": ("All P5 Spot Instance Requests", "p-spot"),
     "L-DB2E81BA": ("Running On-Demand G and VT instances", "g-on-demand"),
     "L-417A185B": ("Running On-Demand P instances", "p-on-demand"),
+}
+_PARTS: Final = {
+    "aws:ec2/vpc:Vpc": "vpc",
+    SUBNET: "subnet",
+    GROUP: "security-group",
+    "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
+    "aws:ec2/routeTable:RouteTable": "route-table",
 }
 _STATES: Final = {"creating": ("pending", 0), "ready": ("running", 16), "stopped": ("stopped", 80)}
 
@@ -188,6 +196,42 @@ def _from_market(world: World) -> Iterator[Any]:
             raise InvalidAllocationIdError([str(allocation_id)])
         Aws(world).delete(str(allocation_id))
 
+    own_tags = EC2Backend.describe_tags
+
+    def describe_tags(backend: EC2Backend, filters: Any = None) -> list[dict[str, str]]:
+        """Tell of the tags of networks that the plugin has made; moto itself asks by id."""
+        if "resource-type" not in (filters or {}):
+            return own_tags(backend, filters)
+        return [
+            {"Key": key, "ResourceId": record.id, "ResourceType": _PARTS[record.token], "Value": value}
+            for record in world.truth.find("aws")
+            if record.region == backend.region_name and _PARTS.get(record.token) in filters["resource-type"]
+            for key, value in record.tags.items()
+            if key in filters["key"] and value in filters["value"]
+        ]
+
+    def gateways(backend: EC2Backend, internet_gateway_ids: list[str], filters: Any = None) -> list[dict[str, Any]]:
+        """Tell to which networks gateways are attached."""
+        found = [one for one in map(partial(world.truth.get, "aws"), internet_gateway_ids) if one is not None]
+        return [
+            {"InternetGatewayId": one.id, "Attachments": [{"State": "available", "VpcId": one.inputs["vpcId"]}]}
+            for one in found
+        ]
+
+    def delete_in_truth(backend: EC2Backend, name: str | None = None, group_id: str | None = None) -> None:
+        """Let a part of a network that the API deletes go from the truth."""
+        id_ = str(group_id or name)
+        try:
+            Aws(world).delete(id_)
+        except Refused as error:
+            raise DependencyViolationError(str(error)) from error
+
+    yield mock.patch.object(EC2Backend, "describe_tags", describe_tags)
+    yield mock.patch.object(EC2Backend, "describe_internet_gateways", gateways)
+    # Here a gateway is attached as long as it is there.
+    yield mock.patch.object(EC2Backend, "detach_internet_gateway", return_value=None)
+    for kind in _PARTS.values():
+        yield mock.patch.object(EC2Backend, f"delete_{kind.replace('-', '_')}", delete_in_truth)
     yield mock.patch.object(EC2Backend, "describe_addresses", describe_truth)
     yield mock.patch.object(EC2Backend, "release_address", release)
     yield mock.patch.object(EC2Backend, "describe_instances", listed)

@@ -107,10 +107,11 @@ class AzureApi(HttpApi):
         if inside == "/providers/Microsoft.Network/publicIPAddresses":
             return {"value": [self._address(record) for record in self.world.truth.find("azure-native", ADDRESS)]}
         record = self.world.truth.get("azure-native", asked.path)
-        if record is not None and record.token in {ADDRESS, MACHINE}:
+        if record is not None:
             if asked.method == "DELETE":
                 Azure(self.world).delete(record.id)
-            return self._machine(record) if record.token == MACHINE else self._address(record)
+            tell = {MACHINE: self._machine, ADDRESS: self._address}.get(record.token, _told)
+            return tell(record)
         namespace = re.fullmatch(r"/providers/([\w.]+)", inside)
         if namespace:
             state = "Registered" if namespace[1] in self.registered else "NotRegistered"
@@ -210,6 +211,10 @@ class AzureApi(HttpApi):
                 **({"ipConfiguration": {"id": f"{users[0].id}/ipConfigurations/node"}} if users else {}),
             },
         }
+
+
+def _told(record: Record) -> dict[str, Any]:
+    return {"id": record.id, "location": record.region, "tags": dict(record.tags), "properties": {}}
 
 
 def _value(family: str) -> str:

@@ -9,13 +9,15 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from tests.clouds.cloud import Cloud, Kind, Refused, Request, World
+from tests.clouds.cloud import ApiRule, Cloud, Kind, Refused, Request, World
 from tests.clouds.gcp_rules import (
     ADDRESS,
     API,
     DISK,
     INSTANCE,
+    NETWORK,
     PROJECT,
+    SUBNET,
     accelerators_are_for_n1,
     gpus_end_on_maintenance,
     image_is_known,
@@ -30,6 +32,7 @@ from tests.clouds.gcp_rules import (
     resource_name,
     spot_settings,
     stop_is_allowed,
+    subnets_are_apart,
     zone_of,
 )
 from tests.clouds.properties import Values, at
@@ -87,8 +90,8 @@ class Gcp(Cloud):
                 updates=(stop_is_allowed,),
                 machine=True,
             ),
-            "gcp:compute/network:Network": _kind("networks", "", ("description", "autoCreateSubnetworks")),
-            "gcp:compute/subnetwork:Subnetwork": _kind("subnetworks", "region", ("network", "description", "purpose")),
+            NETWORK: _kind("networks", "", ("description", "autoCreateSubnetworks")),
+            SUBNET: _kind("subnetworks", "region", ("network", "description", "purpose"), rules=(subnets_are_apart,)),
             "gcp:compute/firewall:Firewall": _kind("firewalls", "", ("network", "direction")),
             ADDRESS: _kind(
                 "addresses",
@@ -276,7 +279,14 @@ class Gcp(Cloud):
         return {"email": email, "member": f"serviceAccount:{email}", "name": resource_id, "uniqueId": unique}
 
 
-def _kind(plural: str, place: str, replaces: tuple[str, ...], more: Any = None, named: str = "name") -> Kind:
+def _kind(
+    plural: str,
+    place: str,
+    replaces: tuple[str, ...],
+    more: Any = None,
+    named: str = "name",
+    rules: tuple[ApiRule, ...] = (),
+) -> Kind:
     return Kind(
         identify=lambda request: _identify(request, plural, place),
         outputs=lambda request, resource_id: {
@@ -287,6 +297,7 @@ def _kind(plural: str, place: str, replaces: tuple[str, ...], more: Any = None, 
         naming="dash" if named else "none",
         replaces=("project", *((place,) if place else ()), *replaces),
         checks=(resource_name, label_characters),
+        rules=rules,
     )
 
 

@@ -1,7 +1,7 @@
 """Google's APIs over HTTP, as far as Liftoff reads them, from the emulated clouds' truth and market.
 
 The forms are those of https://cloud.google.com/compute/docs/reference/rest/v1 (projects.get, regions.get,
-instances.aggregatedList) and https://cloud.google.com/resource-manager/reference/rest/v1/projects/testIamPermissions.
+instances.aggregatedList, and the get and delete of what an instance needs) and https://cloud.google.com/resource-manager/reference/rest/v1/projects/testIamPermissions.
 """
 
 import re
@@ -77,7 +77,7 @@ class GcpApi(HttpApi):
         if inside == "/aggregated/addresses":
             return {"items": self._addresses()}
         record = self.world.truth.get("gcp", f"projects/{PROJECT}{inside}")
-        if record is not None and record.token in {ADDRESS, INSTANCE}:
+        if record is not None:
             if asked.method == "DELETE":
                 Gcp(self.world).delete(record.id)
             return {"name": record.inputs.get("name", "")}

@@ -1,5 +1,6 @@
 """What pulumi-gcp and Compute Engine refuse: one function for each rule, with its source."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -14,6 +15,8 @@ PROJECT: Final = "emulated-project"
 INSTANCE: Final = "gcp:compute/instance:Instance"
 ADDRESS: Final = "gcp:compute/address:Address"
 DISK: Final = "gcp:compute/disk:Disk"
+NETWORK: Final = "gcp:compute/network:Network"
+SUBNET: Final = "gcp:compute/subnetwork:Subnetwork"
 API: Final = "https://www.googleapis.com/compute/v1/"
 METADATA_BYTES: Final = 256 * 1024
 """https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations: one value."""
@@ -170,6 +173,18 @@ def network_exists(request: Request) -> str | None:
     return None
 
 
+def subnets_are_apart(request: Request) -> str | None:
+    """Two subnets of a network do not overlap: https://cloud.google.com/vpc/docs/subnets#valid-ranges"""
+    given = str(request.inputs["ipCidrRange"])
+    for other in request.world.truth.find("gcp", SUBNET):
+        same = last_part(str(other.inputs["network"])) == last_part(str(request.inputs["network"]))
+        if same and ipaddress.ip_network(given).overlaps(ipaddress.ip_network(str(other.inputs["ipCidrRange"]))):
+            name, region = last_part(other.id), other.region
+            text = f"Invalid IPCidrRange: {given} conflicts with existing subnetwork '{name}' in region '{region}'."
+            return _googleapi(400, text, "invalid")
+    return None
+
+
 def quota(request: Request) -> str | None:
     """GPUs by type and region, apart for spot, and in all regions: https://cloud.google.com/compute/resource-usage#gpu_quota."""
     market, region = request.world.market, region_of(zone_of(request))
@@ -220,7 +235,7 @@ def find_image(world: World, image: str) -> str | None:
 
 
 def _find(request: Request, kind: str, wanted: str) -> Record | None:
-    token = {"network": "gcp:compute/network:Network", "subnetwork": "gcp:compute/subnetwork:Subnetwork"}[kind]
+    token = {"network": NETWORK, "subnetwork": SUBNET}[kind]
     for record in request.world.truth.find("gcp", token):
         if wanted.removeprefix(API) in {record.id, record.outputs.get("name")}:
             return record

@@ -140,6 +140,15 @@ def test_sixteen_kilobytes_of_user_data_pass(world: World) -> None:
     assert seen == [b"x" * 16384]
 
 
+def test_subnets_of_one_network_may_not_overlap_at_gcp(world: World) -> None:
+    cloud = gcp.Gcp(world)
+    network = make(cloud, gcp_rules.NETWORK, {"name": "one"})
+    given = {"network": network.id, "region": "us-central1", "ipCidrRange": "10.0.0.0/24"}
+    make(cloud, gcp_rules.SUBNET, {"name": "first", **given})
+    text = refused(cloud, gcp_rules.SUBNET, {"name": "second", **given})
+    assert "10.0.0.0/24 conflicts with existing subnetwork 'first' in region 'us-central1'" in text
+
+
 def test_subnets_of_one_network_may_not_overlap(world: World) -> None:
     cloud = aws.Aws(world)
     vpc = make(cloud, "aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"})

@@ -9,7 +9,7 @@ from automation import takedown
 from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest, LaunchResult
 from automation.session import Interrupts
-from automation.worker import Result
+from automation.worker import Pending, Result
 from provider.status import Stage, Status
 
 from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, event
@@ -76,7 +76,7 @@ def test_what_could_not_be_taken_down_is_named_with_the_command(engine: Engine, 
 
 def test_a_creation_whose_end_was_never_seen_is_settled_before_the_rest_goes(engine: Engine, project: Path) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
-    engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
+    engine.plays["resources"] = ([], Result(ok=True, pending=(Pending(urn=MACHINE.urn),)))
     result = launch(project)
     assert result.cleanup is not None
     assert (result.cleanup.outcome, result.cleanup.resources) == ("removed", ("dev-machine",))
@@ -85,7 +85,7 @@ def test_a_creation_whose_end_was_never_seen_is_settled_before_the_rest_goes(eng
 
 def test_a_creation_that_cant_be_settled_is_not_called_gone(engine: Engine, project: Path) -> None:
     engine.plays["up"] = (FAILED_BOOT, Result(ok=False))
-    engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
+    engine.plays["resources"] = ([], Result(ok=True, pending=(Pending(urn=MACHINE.urn),)))
     engine.plays["forget"] = ([], Result(ok=False, text="no space left on device"))
     result = launch(project)
     assert result.cleanup is not None

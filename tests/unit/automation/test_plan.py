@@ -12,7 +12,7 @@ from automation.errors import Kind, Stopped
 from automation.launch import LaunchRequest
 from automation.offers import Offer
 from automation.session import Interrupts
-from automation.worker import ENGINE_DIED, WORKER_DIED, Resource, Result
+from automation.worker import ENGINE_DIED, WORKER_DIED, Pending, Resource, Result
 from provider.status import Stage, Status
 
 from .conftest import FAILED_BOOT, MACHINE, OLD_NETWORK, Engine, Listener, Watcher, event
@@ -86,7 +86,7 @@ def test_a_launch_waits_for_room_on_a_full_disk_with_the_offer_that_it_has(
 def test_a_launch_waits_for_room_on_a_full_disk_before_it_goes_on_with_what_another_process_began(
     engine: Engine, project: Path, record: planning.Record
 ) -> None:
-    engine.plays["resources"] = ([], Result(ok=True, pending=(MACHINE.urn,)))
+    engine.plays["resources"] = ([], Result(ok=True, pending=(Pending(urn=MACHINE.urn),)))
     engine.plays["forget"] = ([], Result(ok=False, text="error: could not import deployment: no space left on device"))
     begun = replace(record, begun=True, again=True)
     goes_on = replace(begun, goes_on=True)

@@ -10,7 +10,8 @@ from automation import sweep
 from automation.cloud_api.azure import Azure
 from automation.cloud_api.gcp import Gcp
 from automation.cloud_api.refused import Refused
-from tests.clouds import aws_api, http_api
+from automation.worker import Pending
+from tests.clouds import aws_api, aws_rules, gcp_rules, http_api
 from tests.clouds.aws_rules import ADDRESS as AWS_ADDRESS
 from tests.clouds.aws_rules import INSTANCE as AWS_INSTANCE
 from tests.clouds.azure_api import AzureApi
@@ -142,6 +143,87 @@ def test_an_address_that_was_released_has_gone(provider: str, world: World, clou
     cloud.release(lost)
     assert [record.id for record in world.truth.find()] == [other]
     assert cloud.idle_addresses(MARKS) == []
+
+
+GROUP = "group"
+NETWORK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Network"
+PARTS = {
+    # Types, ids, and what their creates were asked for with, the last to go first.
+    "aws": [
+        ("aws:ec2/vpc:Vpc", "vpc-1", {}),
+        (aws_rules.GROUP, "sg-1", {"vpcId": "vpc-1"}),
+        (aws_rules.SUBNET, "subnet-1", {"vpcId": "vpc-1"}),
+        ("aws:ec2/internetGateway:InternetGateway", "igw-1", {"vpcId": "vpc-1"}),
+        ("aws:ec2/routeTable:RouteTable", "rtb-1", {"vpcId": "vpc-1", "gateway": "igw-1"}),
+    ],
+    "azure": [
+        (
+            "azure-native:network:NetworkSecurityGroup",
+            f"{NETWORK}/networkSecurityGroups/r-1",
+            {"resourceGroupName": GROUP, "networkSecurityGroupName": "r-1"},
+        ),
+        (
+            "azure-native:network:VirtualNetwork",
+            f"{NETWORK}/virtualNetworks/v-1",
+            {"resourceGroupName": GROUP, "virtualNetworkName": "v-1"},
+        ),
+        (
+            "azure-native:network:Subnet",
+            f"{NETWORK}/virtualNetworks/v-1/subnets/s-1",
+            {"resourceGroupName": GROUP, "virtualNetworkName": "v-1", "subnetName": "s-1"},
+        ),
+        (
+            "azure-native:network:NetworkInterface",
+            f"{NETWORK}/networkInterfaces/i-1",
+            {"resourceGroupName": GROUP, "networkInterfaceName": "i-1", "subnet": f"{NETWORK}/virtualNetworks/v-1"},
+        ),
+    ],
+    "gcp": [
+        (gcp_rules.NETWORK, f"projects/{PROJECT}/global/networks/n-1", {"name": "n-1"}),
+        (
+            gcp_rules.SUBNET,
+            f"projects/{PROJECT}/regions/us-central1/subnetworks/s-1",
+            {"name": "s-1", "region": "us-central1", "network": f"projects/{PROJECT}/global/networks/n-1"},
+        ),
+        (
+            "gcp:compute/firewall:Firewall",
+            f"projects/{PROJECT}/global/firewalls/f-1",
+            {"name": "f-1", "network": f"projects/{PROJECT}/global/networks/n-1"},
+        ),
+    ],
+}
+
+
+def cut_off(world: World, provider: str) -> list[Pending]:
+    """Let the parts of a network exist of which the state only says that they were asked for."""
+    pending = []
+    for type_, id_, inputs in PARTS[provider]:
+        world.truth.add(
+            Record(TOKENS[provider][0], type_, f"urn:{id_}", id_, inputs, {}, REGIONS[provider], MARKS, 0.0)
+        )
+        pending.append(Pending(urn=f"urn:{id_}", type=type_, names=inputs))
+    return pending
+
+
+def test_parts_of_a_network_whose_creates_were_cut_off_are_found_and_go_in_order(
+    provider: str, world: World, cloud: sweep.Cloud
+) -> None:
+    pending = cut_off(world, provider)
+    found = cloud.parts(MARKS, pending)
+    assert {one.id for one in found} == {id_ for _, id_, _ in PARTS[provider]}
+    for part in found:
+        cloud.discard(part)
+    assert world.truth.find() == []
+    assert cloud.parts(MARKS, pending) == []
+
+
+def test_parts_of_networks_that_nobody_was_making_are_left_alone(
+    provider: str, world: World, cloud: sweep.Cloud
+) -> None:
+    *others, last = cut_off(world, provider)
+    assert [one.id for one in cloud.parts(MARKS, [last])] == [PARTS[provider][-1][1]]
+    assert cloud.parts(MARKS, []) == []
+    assert len(world.truth.find()) == len(others) + 1
 
 
 def test_a_cloud_that_refuses_is_no_empty_cloud() -> None:
