@@ -9,10 +9,12 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.campaign.campaign import carry_out
+from tests.campaign.execution import SETTLE_SECONDS
 from tests.campaign.ledger import Ledger
 from tests.campaign.load import Samples, runs_until, sample
 from tests.campaign.schedule import Run, schedule
@@ -57,7 +59,10 @@ def main() -> int:
         if given.load:
             runs = runs_until(given.seed, time.monotonic() + given.load * 60)
             threading.Thread(target=sample, args=(world, samples, ended), daemon=True).start()
-        report = carry_out(world, runs, given.at_once, lambda text: print(text, flush=True), ledger=ledger)
+        # What is refused ten times over is asked again as often as there is room for it.
+        settle = SETTLE_SECONDS * (2 if given.load else 1)
+        tell = partial(print, flush=True)
+        report = carry_out(world, runs, given.at_once, tell, ledger=ledger, settle_seconds=settle)
         ended.set()
         if report.broken or report.leases:
             kept = Path(tempfile.mkdtemp(prefix="liftoff-campaign-kept-"))

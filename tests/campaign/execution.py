@@ -35,9 +35,6 @@ _SLACKS: Final = {
     Fault.HOST_CRASHED: 90.0,
     Fault.DATABASE_GONE: 90.0,
     Fault.DISK_FULL: 90.0,
-    # The report is by the server's own clock.
-    Fault.CLOCK_AHEAD: 7300.0,
-    Fault.CLOCK_BACK: 7300.0,
 }
 _RESET: Final = {
     # What the SDKs say of a connection that ended before the answer came.
@@ -355,12 +352,14 @@ class Execution:
         nodes = [one for one in items if one["job_id"] == stack]
         now = time.time()
         faults = frozenset(self._happened) | self._weather()
+        # The report is by the server's own clock, which looks at its error now and then.
+        slack = _slack(faults) + self._world.clock_jumped(self._story.began - 5.0)
         return judge(
             Seen(
                 stack,
                 launch,
                 nodes,
-                [_machine(life, launch, faults, now) for life in self._world.lives_of(stack)],
+                [_machine(life, launch, slack, now) for life in self._world.lives_of(stack)],
                 self._world.most.get(stack, 0),
                 {record.id: record.token for record in self._world.left(stack)},
                 self._world.unreadable(),
@@ -375,9 +374,8 @@ class Execution:
         )
 
 
-def _machine(life: Life, launch: Any, faults: frozenset[Fault], now: float) -> Machine:
-    price, slack = _price(life.record, launch), _slack(faults)
-    return Machine(life.record.id, life.seconds(now), price, slack, life.ended is None)
+def _machine(life: Life, launch: Any, slack: float, now: float) -> Machine:
+    return Machine(life.record.id, life.seconds(now), _price(life.record, launch), slack, life.ended is None)
 
 
 def _price(record: Any, launch: Any) -> float:

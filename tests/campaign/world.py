@@ -84,6 +84,7 @@ class World:
     _listeners: dict[str, Callable[[Moment], None]] = field(default_factory=dict)
     _serving: threading.RLock = field(default_factory=threading.RLock)
     _wrong: float = 0.0
+    _clocks: list[tuple[float, float]] = field(default_factory=list)
     _over: bool = False
 
     @property
@@ -262,6 +263,14 @@ class World:
         with self.bad(fault):
             self._wrong += seconds if fault is Fault.CLOCK_AHEAD else -seconds
             (self.folder / "clock").write_text(str(self._wrong))
+            self._clocks.append((time.monotonic(), self._wrong))
+
+    def clock_jumped(self, since: float) -> float:
+        """Return by how many seconds the server's clock was more wrong at one time than at another, since a moment."""
+        jumps = list(self._clocks)
+        before = [wrong for at, wrong in jumps if at < since]
+        wrong = [before[-1] if before else 0.0, *(wrong for at, wrong in jumps if at >= since)]
+        return max(wrong) - min(wrong)
 
     def forget_blocks(self) -> None:
         """Let the time be over for which an offer is not asked for again: the next run is none the worse."""
