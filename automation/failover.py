@@ -114,7 +114,8 @@ def run(
     attempts: list[Attempt] = []
     left = list(plan)
     boots = retries = 0
-    dirty = False
+    # Whose network, or more, is there.
+    dirty: Offer | None = None
     while left:
         offer = left.pop(0)
         # Its own machine may be what fills the quota.
@@ -124,13 +125,16 @@ def run(
             attempts.append(Attempt(offer, None, reason, 0.0))
             site.skip(offer, reason)
             continue
+        # What was to be tried next there, and then was not, would have used its network.
+        if dirty is not None and not _same_region(dirty, offer) and not _cleared(site, dirty, tell, keep_network=False):
+            break
         began = clock()
         result = site.attempt(offer, left[0] if left else None)
         failure = result.failure
         attempts.append(Attempt(offer, result, "", clock() - began))
         if failure is None:
             return PlanResult(tuple(attempts))
-        dirty = True
+        dirty = offer
         if failure.kind is Kind.THROTTLED and retries < _THROTTLED_RETRIES:
             retries += 1
             tell(f"{offer}: {failure.code}; the same again in {_wait_of(failure):.0f} s")
@@ -150,17 +154,27 @@ def run(
         if following is None:
             continue
         tell(f"{offer}: {failure.kind.title} ({failure.code}); next: {following}")
-        same_region = (following.provider, following.region) == (offer.provider, offer.region)
+        same_region = _same_region(offer, following)
         if same_region and made_nothing(offer, failure):
             continue
-        problem = site.clear(keep_network=same_region)
-        if problem is not None:
-            tell(f"what {offer} left could not be deleted: {problem.message}")
+        if not _cleared(site, offer, tell, keep_network=same_region):
             break
-        dirty = False
-    if dirty:
+        dirty = offer if same_region else None
+    if dirty is not None:
         site.clear(keep_network=False)
     return PlanResult(tuple(attempts))
+
+
+def _cleared(site: Site, offer: Offer, tell: Callable[[str], None], *, keep_network: bool) -> bool:
+    """Delete what an offer left, and return whether it is gone."""
+    problem = site.clear(keep_network=keep_network)
+    if problem is not None:
+        tell(f"what {offer} left could not be deleted: {problem.message}")
+    return problem is None
+
+
+def _same_region(one: Offer, other: Offer) -> bool:
+    return (one.provider, one.region) == (other.provider, other.region)
 
 
 def _wait_of(failure: LaunchFailure) -> float:

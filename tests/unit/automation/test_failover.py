@@ -158,6 +158,34 @@ def test_the_next_zone_of_a_region_finds_its_network(blocked: Blocked) -> None:
     assert site.cleared == [False]
 
 
+@pytest.mark.parametrize("failure", [answer("aws", "RequestLimitExceeded"), UNKNOWN])
+def test_what_is_left_goes_where_others_find_its_region_full_before_it_is_tried_again(
+    blocked: Blocked, failure: LaunchFailure
+) -> None:
+    here, beside, elsewhere = (offer(zone=zone) for zone in ("us-east-1a", "us-east-1b", "eu-west-1a"))
+    site, clock = FakeSite(failure, None), Clock()
+
+    def full() -> None:
+        blocked.add(Block(here.provider, here.region, "", "", "", clock.now + 1000.0, "full"))
+
+    def wait(seconds: float) -> bool:
+        full()
+        return clock.wait(seconds)
+
+    clear = site.clear
+
+    def clear_slowly(*, keep_network: bool) -> LaunchFailure | None:
+        full()
+        return clear(keep_network=keep_network)
+
+    site.clear = clear_slowly  # type: ignore[method-assign]
+    ended = failover.run([here, beside, elsewhere], site, blocked, lambda _: None, wait, clock)
+    assert ended.ok
+    assert site.tried == [here, elsewhere]
+    # Networks of two regions can't be one.
+    assert site.cleared[-1] is False
+
+
 def test_the_machine_that_azure_could_not_allocate_goes_before_the_next_type_is_asked(blocked: Blocked) -> None:
     full = answer("azure", "AllocationFailed")
     site = FakeSite(full, None)
