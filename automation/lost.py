@@ -7,7 +7,8 @@ each create, which a create of the next engine does not know. So whoever asks ag
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -76,10 +77,8 @@ def delete(session: Session, state: Result, *, patient: bool = False) -> tuple[s
 
 def delete_if_listed(session: Session, state: Result) -> None:
     """Delete them where the cloud can be asked; elsewhere say so and go on: nothing tells that there are any."""
-    try:
+    with _told(session):
         delete(session, state)
-    except Stopped as error:
-        session.reporter.note(f"{error}; {error.hint}")
 
 
 def delete_parts(session: Session, state: Result) -> None:
@@ -88,10 +87,17 @@ def delete_parts(session: Session, state: Result) -> None:
     They cost nothing: what can't be deleted is said, and left.
     """
     search = _Search(session, state, _REFUSED_SECONDS)
-    try:
+    with _told(session):
         for part in search.parts():
             session.reporter.note(f"Deleting {part.id}, which no state knows")
             search.discard(part)
+
+
+@contextmanager
+def _told(session: Session) -> Iterator[None]:
+    """Say what can't be asked or done, and go on."""
+    try:
+        yield
     except Stopped as error:
         session.reporter.note(f"{error}; {error.hint}")
 

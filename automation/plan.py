@@ -160,13 +160,18 @@ def require(offers: Sequence[Offer]) -> None:
         )
 
 
+def _may_go_on(code: str, interrupts: Interrupts, *, goes_on: bool) -> bool:
+    """Tell whether what failed with this code is left to whoever goes on with it."""
+    return goes_on and code in DEATHS and not interrupts.count
+
+
 @contextlib.contextmanager
 def _died_if_it_goes_on(record: Record, interrupts: Interrupts) -> Iterator[None]:
     """Leave to whoever goes on what stopped, before an offer is tried, as an attempt's process may have."""
     try:
         yield
     except Stopped as error:
-        if not record.goes_on or error.code not in DEATHS or interrupts.count:
+        if not _may_go_on(error.code, interrupts, goes_on=record.goes_on):
             raise
         raise Died(errors.of_stopped(error, Stage.REQUEST)) from error
 
@@ -236,8 +241,9 @@ class _Stack:
             result = not_begun(self._session, refused)
         else:
             result = attempt(self._session, self._request, config, meanwhile)
-        if result.failure is not None and self._may_go_on(result.failure):
-            raise Died(result.failure)
+        failure = result.failure
+        if failure is not None and _may_go_on(failure.code, self._session.interrupts, goes_on=self._goes_on):
+            raise Died(failure)
         if result.failure is not None and failover.made_nothing(offer, result.failure):
             self._unheard.clear()
         self._watcher.tried(offer, result.failure)
@@ -268,9 +274,6 @@ class _Stack:
         if failure is None:
             self._watcher.cleared()
         return failure
-
-    def _may_go_on(self, failure: LaunchFailure) -> bool:
-        return self._goes_on and failure.code in DEATHS and not self._session.interrupts.count
 
     def _find_lost(self) -> None:
         """Delete what was asked for and whose answer was lost, before anything else is asked for."""

@@ -45,6 +45,8 @@ _WAITS: Final = 30
 _WAIT_SECONDS: Final = 10.0
 """How often, and after how long, a launch goes on that found this host's disk full, or a state cut off by that."""
 _LOOK_SECONDS: Final = 1.0
+_INTERRUPTED: Final = "What worked on it was interrupted"
+"""A process that died, a host that was started again, a disk that was full: nobody can know afterwards."""
 
 _Result = TypeVar("_Result")
 
@@ -138,8 +140,7 @@ class Conductor:
         if launch.status == "cancelling":
             self._end_cancelled(launch.id, listener)
             return
-        # A process that died, a host that was started again, a disk that was full: nobody can know afterwards.
-        why = "What worked on it was interrupted"
+        why = _INTERRUPTED
         if own is not None:
             request = own.request
         else:
@@ -219,7 +220,7 @@ class Conductor:
         request = own.request
         begun = bool(own.after) or bool(self._launches.attempts_of(launch.id))
         if begun:
-            listener.note("What worked on it was interrupted; the launch goes on")
+            listener.note(f"{_INTERRUPTED}; the launch goes on")
         offer = own_stack.offer(launching.validate(request.project, request.stack, launching.overrides(request)))
         listener.trying(offer)
         recorded = Recorded(launch.id, own.since or launch.created_at, listener.happened, begun)
